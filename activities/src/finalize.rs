@@ -1,0 +1,11 @@
+//! Finalize: take the money that is reserved.
+
+use workflow::payment::Payment;
+use workflow::port::gateway::{Gateway, Operation};
+
+use crate::ask::Ask;
+
+/// What to ask next.
+pub(crate) fn next(_payment: &Payment, _gateway: &dyn Gateway) -> Ask {
+    Ask::Psp(Operation::Capture)
+}

@@ -1,0 +1,153 @@
+//! Stripe: charges as PaymentIntents, authorized and captured in two calls.
+//!
+//! The intent is created unconfirmed and its id stored before anything can move; then it is confirmed with
+//! `capture_method=manual`, and captured by a call of its own. So whatever breaks, there is an id to ask about. The
+//! sandbox PSP speaks the same wire format, so this gateway serves it under another configured name.
+//!
+//! Not here: sending (the shared client), and what an outcome does to a payment. Sources are Stripe's API reference
+//! and the pages named where a rule is taken from them.
+
+mod amounts;
+mod declines;
+mod read;
+mod request;
+mod signature;
+mod webhook;
+mod wire;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use workflow::money::Money;
+use workflow::payment::Payment;
+use workflow::port::gateway::{
+    Answer, Call, Gateway, Notification, Operation, Outcome, Request, Standing, WebhookRefused,
+};
+
+use super::client::{Account, AccountInvalid};
+
+pub use amounts::Unsupported;
+pub use signature::{SecretInvalid, Secrets};
+
+/// Where Stripe's API is.
+pub const BASE_URL: &str = "https://api.stripe.com";
+
+/// The API version every request is pinned to; answers and their fields follow it. See
+/// <https://docs.stripe.com/api/versioning>.
+pub const API_VERSION: &str = "2026-02-25.clover";
+
+/// The longest configured name.
+const MAX_NAME: usize = 32;
+
+/// The gateway cannot be used as configured. Fix the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StripeConfigInvalid {
+    /// The name becomes part of URLs and metrics.
+    #[error("a PSP's configured name has 1 to {MAX_NAME} characters from a-z, 0-9, _ and -")]
+    Name,
+    /// A webhook secret cannot be one.
+    #[error("a webhook secret is not usable")]
+    WebhookSecret(#[source] SecretInvalid),
+}
+
+/// How the gateway is configured, checked.
+pub struct StripeConfig {
+    psp: String,
+    secrets: Secrets,
+}
+
+impl StripeConfig {
+    /// A gateway that makes calls and receives webhooks. Every endpoint secret counts, so that secrets can be rotated.
+    ///
+    /// # Errors
+    /// When the name or a secret cannot be right: empty, too short, a placeholder from documentation.
+    pub fn new(psp: &str, webhook_secrets: Vec<SecretString>) -> Result<Self, StripeConfigInvalid> {
+        let secrets = Secrets::new(webhook_secrets).map_err(StripeConfigInvalid::WebhookSecret)?;
+        Ok(Self { psp: name(psp)?, secrets })
+    }
+
+    /// A gateway that only makes calls, for workers: it knows no webhook secret and so believes no webhook.
+    ///
+    /// # Errors
+    /// When the name cannot be right.
+    pub fn calls_only(psp: &str) -> Result<Self, StripeConfigInvalid> {
+        Ok(Self { psp: name(psp)?, secrets: Secrets::none() })
+    }
+}
+
+fn name(psp: &str) -> Result<String, StripeConfigInvalid> {
+    let fits = (1..=MAX_NAME).contains(&psp.len())
+        && psp.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+    if fits { Ok(psp.to_owned()) } else { Err(StripeConfigInvalid::Name) }
+}
+
+/// The account that a secret API key opens, under its configured name.
+///
+/// # Errors
+/// When URL or key cannot be right.
+pub fn account(psp: &str, base_url: &str, api_key: SecretString) -> Result<Account, AccountInvalid> {
+    Account::bearer(psp, base_url, api_key)
+}
+
+/// The gateway.
+pub struct Stripe {
+    config: StripeConfig,
+}
+
+impl Stripe {
+    /// A gateway under its configured name.
+    #[must_use]
+    pub fn new(config: StripeConfig) -> Self {
+        Self { config }
+    }
+
+    /// Whether this amount can be charged at all. Ask before a payment is accepted: a request for an amount that
+    /// cannot be written in Stripe's units would only be refused there.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn supports(&self, money: Money) -> Result<(), Unsupported> {
+        amounts::to_wire(money).map(|_| ())
+    }
+}
+
+impl Gateway for Stripe {
+    fn psp(&self) -> &str {
+        &self.config.psp
+    }
+
+    fn needs_registration(&self, payment: &Payment) -> bool {
+        payment.psp_reference.is_none()
+    }
+
+    fn known_standing(&self, payment: &Payment) -> Option<Standing> {
+        payment.psp_reference.is_none().then(|| Standing::Untouched {
+            evidence: "no intent's id was ever stored, and only a stored intent is confirmed".to_owned(),
+        })
+    }
+
+    fn request(&self, call: Call<'_>) -> Request {
+        request::build(call)
+    }
+
+    fn read(&self, operation: Operation, payment: &Payment, answer: &Answer) -> Outcome {
+        read::read(operation, payment, answer)
+    }
+
+    fn webhook(
+        &self,
+        header: &dyn Fn(&str) -> Option<String>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Notification, WebhookRefused> {
+        let signature = header("stripe-signature").ok_or(WebhookRefused::SignatureMissing)?;
+        signature::verify(&self.config.secrets, &signature, body, now)?;
+        webhook::read(body)
+    }
+
+    fn notification(&self, body: &[u8]) -> Result<Notification, WebhookRefused> {
+        webhook::read(body)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! Requests to Stripe, as data: <https://docs.stripe.com/api/payment_intents>.
+//!
+//! Under one idempotency key a request must be the same on every attempt, byte for byte, or Stripe refuses it. So
+//! only what cannot change while the key is in use goes into a body. In particular a cancellation gives no reason:
+//! why the money is released may change between two attempts, and our history knows it better.
+
+use url::form_urlencoded::Serializer;
+use workflow::money::Money;
+use workflow::payment::Payment;
+use workflow::port::gateway::{Call, Method, Operation, Request};
+
+use super::{API_VERSION, amounts};
+
+/// The request for a call. A call about an intent needs its id; without one the path leads nowhere and is refused.
+pub(super) fn build(call: Call<'_>) -> Request {
+    match call.operation {
+        Operation::Register => post(call.key, "/v1/payment_intents".to_owned(), register(call.payment)),
+        Operation::Authorize => post(call.key, intent_path(call.payment, "/confirm"), confirm(call.payment)),
+        Operation::Capture => post(call.key, intent_path(call.payment, "/capture"), capture(call.payment)),
+        Operation::Void => post(call.key, intent_path(call.payment, "/cancel"), String::new()),
+        Operation::Refund => post(call.key, "/v1/refunds".to_owned(), refund(call.payment)),
+        Operation::Inquire => inquire(call.payment),
+    }
+}
+
+fn register(payment: &Payment) -> String {
+    let mut form = Serializer::new(String::with_capacity(384));
+    form.append_pair("amount", &amounts::to_wire_text(payment.asked()));
+    form.append_pair("currency", &payment.currency.to_string());
+    form.append_pair("payment_method", &payment.payment_method);
+    form.append_pair("payment_method_types[]", "card");
+    // Always two calls: the capture is ours to make, whatever the client wants to come of the money.
+    form.append_pair("capture_method", "manual");
+    form.append_pair("metadata[fincore_payment]", &payment.id.to_string());
+    form.append_pair("metadata[fincore_merchant]", &payment.merchant_id.to_string());
+    if let Some(description) = &payment.description {
+        form.append_pair("description", description);
+    }
+    form.finish()
+}
+
+fn confirm(payment: &Payment) -> String {
+    let mut form = Serializer::new(String::new());
+    if let Some(return_url) = &payment.return_url {
+        form.append_pair("return_url", return_url);
+    }
+    form.finish()
+}
+
+fn capture(payment: &Payment) -> String {
+    let mut form = Serializer::new(String::new());
+    form.append_pair("amount_to_capture", &amounts::to_wire_text(payment.to_capture()));
+    form.finish()
+}
+
+fn refund(payment: &Payment) -> String {
+    let kept = Money { amount_minor: payment.kept_minor(), currency: payment.currency };
+    let mut form = Serializer::new(String::with_capacity(64));
+    form.append_pair("payment_intent", payment.psp_reference.as_deref().unwrap_or_default());
+    form.append_pair("amount", &amounts::to_wire_text(kept));
+    form.finish()
+}
+
+/// Asks with the charge included: only the charge tells what was refunded.
+fn inquire(payment: &Payment) -> Request {
+    Request {
+        method: Method::Get,
+        path: intent_path(payment, "?expand[]=latest_charge"),
+        headers: vec![("stripe-version", API_VERSION.to_owned())],
+        body: String::new(),
+    }
+}
+
+/// The path of the payment's intent. Ids are stored only after they were checked; any other character is written as
+/// one that no id has, so that no reference can lead elsewhere.
+fn intent_path(payment: &Payment, rest: &str) -> String {
+    const INTENTS: &str = "/v1/payment_intents/";
+    let id = payment.psp_reference.as_deref().unwrap_or("-");
+    let mut path = String::with_capacity(INTENTS.len() + id.len() + rest.len());
+    path.push_str(INTENTS);
+    path.extend(id.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '_' { letter } else { '-' }));
+    path.push_str(rest);
+    path
+}
+
+fn post(key: &str, path: String, body: String) -> Request {
+    let headers = vec![
+        ("content-type", "application/x-www-form-urlencoded".to_owned()),
+        ("idempotency-key", key.to_owned()),
+        ("stripe-version", API_VERSION.to_owned()),
+    ];
+    Request { method: Method::Post, path, headers, body }
+}

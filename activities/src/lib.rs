@@ -1,0 +1,14 @@
+//! Activities: what FinCore does to the world. Each asks a PSP for one thing, safely twice; the worker runs them.
+//!
+//! Read [`worker`] first, then `ask.rs` for how an activity chooses its calls, then [`gateway`] for how a PSP
+//! is spoken to. Not here: deciding what an outcome means; the workflow definition does.
+
+mod ask;
+mod authorize;
+mod cancel;
+mod finalize;
+pub mod gateway;
+pub mod psps;
+mod reconcile;
+pub mod sweeper;
+pub mod worker;

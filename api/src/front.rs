@@ -1,0 +1,161 @@
+//! What every request passes before and after its handler.
+//!
+//! A request is worked on in a task of its own. A client that hangs up therefore cancels nothing: database work goes
+//! on to its end, and no connection goes back to its pool in the middle of a transaction. The same task contains
+//! panics, and may outlive the time we let the client wait.
+//!
+//! Not here: limits per key, and who may ask at all ([`crate::auth`]).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, Method, StatusCode};
+use tracing::{Instrument, Span, field};
+
+use crate::App;
+use crate::card_data;
+use crate::document::PROBLEM_JSON;
+use crate::parse::BODY_MAX;
+use crate::problem::{Code, Problem};
+
+/// How long a client waits for an answer. Longer than any database timeout, shorter than usual clients' patience.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Names the request in logs and problems.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// Routes below this count against the limit of requests in flight; the others tell how the server is, also when it
+/// has too much to do.
+const LIMITED: &str = "/v1/";
+
+/// Puts the routes behind all of it.
+pub(crate) fn around(routes: Router<App>, app: &App) -> Router<App> {
+    routes
+        .fallback(|| async { Problem::new(Code::RouteNotFound, "There is no such route.") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::MethodNotAllowed, "This route does not take this method: see the `Allow` header.")
+        })
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), pass))
+}
+
+async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+    let arrived = Instant::now();
+    let [high, low] = app.engine.random_pair();
+    let id = format!("req_{high:016x}{low:016x}");
+    let method = method_name(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        method,
+        route,
+        request_id = id,
+        status = field::Empty,
+        latency_ms = field::Empty
+    );
+    let response = answer(&app, request, next, &span).await;
+    let response = finish(&app, response, &id);
+    let (status, latency) = (response.status(), arrived.elapsed());
+    span.record("status", status.as_u16());
+    span.record("latency_ms", u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
+    span.in_scope(|| tracing::debug!("answered"));
+    count(method, route, status, latency);
+    response
+}
+
+async fn answer(app: &App, request: Request, next: Next, span: &Span) -> Response {
+    if card_data::found_in_uri(request.uri()) {
+        let detail = "The path or query holds what looks like a card number; card data must not come here.";
+        return Problem::new(Code::CardDataRefused, detail).into_response();
+    }
+    let place = if request.uri().path().starts_with(LIMITED) {
+        match Arc::clone(&app.in_flight).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_full) => return Problem::new(Code::Overloaded, "Too many requests at once.").into_response(),
+        }
+    } else {
+        None
+    };
+    let work = async move {
+        let response = next.run(request).await;
+        drop(place);
+        response
+    };
+    let task = tokio::spawn(work.instrument(span.clone()));
+    match tokio::time::timeout(REQUEST_TIMEOUT, task).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            // Without the panic's words: they may repeat what was sent.
+            span.in_scope(|| tracing::error!(panicked = panic.is_panic(), "request ended without an answer"));
+            Problem::internal().into_response()
+        }
+        Err(_elapsed) => {
+            span.in_scope(|| tracing::error!("request took too long"));
+            let detail = "Recording the request took too long; it may still be recorded. Repeat it with the same key.";
+            Problem::new(Code::ProcessingTimeout, detail).into_response()
+        }
+    }
+}
+
+/// Renders a problem, and adds what every response has.
+fn finish(app: &App, mut response: Response, id: &str) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        *response.body_mut() = Body::from(problem.body(id, app.config.docs_url.as_deref()));
+        let headers = response.headers_mut();
+        headers.remove(http::header::CONTENT_LENGTH);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        let facts = problem.code.facts();
+        if let Some(seconds) = facts.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if facts.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(problem.code)));
+        }
+    }
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let id = HeaderValue::from_str(id).expect("a request id is hexadecimal behind a prefix");
+    headers.insert(REQUEST_ID, id);
+    response
+}
+
+/// The challenge by RFC 6750: without credentials it names no error.
+fn challenge(code: Code) -> &'static str {
+    if code == Code::ApiKeyInvalid {
+        r#"Bearer realm="fincore", error="invalid_token""#
+    } else {
+        r#"Bearer realm="fincore""#
+    }
+}
+
+fn count(method: &'static str, route: &str, status: StatusCode, latency: Duration) {
+    let route = route.to_owned();
+    metrics::counter!(
+        "fincore_http_requests_total",
+        "route" => route.clone(), "method" => method, "status" => status.as_u16().to_string()
+    )
+    .increment(1);
+    metrics::histogram!("fincore_http_request_duration_seconds", "route" => route, "method" => method)
+        .record(latency.as_secs_f64());
+}
+
+/// A method's name from a fixed list, so that nobody outside chooses a metric's label.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

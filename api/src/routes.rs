@@ -1,0 +1,104 @@
+//! The routes, one file each. A file has its handlers, what they are asked, and which problems they may answer with.
+//!
+//! A handler parses nothing itself: its extractors do, in the order of its arguments, and each refuses with a
+//! [`Problem`]. Not here: anything that acts. A handler has the engine record, or reads.
+
+mod cancel;
+mod capture;
+mod charges;
+mod health;
+mod history;
+mod metrics;
+mod openapi;
+mod webhooks;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use http::request::Parts;
+use utoipa_axum::router::OpenApiRouter;
+use workflow::engine::client::Reply;
+use workflow::ids::PaymentId;
+use workflow::payment::Payment;
+
+use crate::auth::Client;
+use crate::problem::{Code, Problem};
+use crate::{App, document};
+
+/// Says that this is the stored answer to an earlier request.
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Seconds after which a charge that was just recorded is worth reading. Most have ended by then.
+const READ_AFTER_SECONDS: u16 = 1;
+
+/// Every route there is.
+pub(crate) fn all() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(document::frame())
+        .merge(charges::routes())
+        .merge(history::routes())
+        .merge(capture::routes())
+        .merge(cancel::routes())
+        .merge(webhooks::routes())
+        .merge(health::routes())
+        .merge(metrics::routes())
+        .merge(openapi::routes())
+}
+
+/// The id of a charge in a path. What is no id names no charge.
+struct ChargeId(PaymentId);
+
+impl FromRequestParts<App> for ChargeId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, app).await;
+        let id = path.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(Problem::charge_not_found)
+    }
+}
+
+/// A client's own charge.
+async fn owned(app: &App, client: Client, ChargeId(id): ChargeId) -> Result<Payment, Problem> {
+    let payment = app.engine.load(id).await?;
+    payment.filter(|payment| payment.merchant_id == client.merchant_id).ok_or_else(Problem::charge_not_found)
+}
+
+/// The answer to a recorded request, byte for byte as it is stored.
+fn recorded(reply: Reply) -> Result<Response, Problem> {
+    let status = StatusCode::from_u16(reply.status).map_err(|_| {
+        tracing::error!(payment = %reply.payment_id, status = reply.status, "the stored answer has no valid status");
+        Problem::new(Code::InternalError, "The stored answer to this request cannot be read.")
+    })?;
+    let location = HeaderValue::try_from(format!("/v1/charges/{}", reply.payment_id));
+    let mut response = (status, as_json(reply.body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location.expect("an id is hexadecimal behind a prefix"));
+    headers.insert(RETRY_AFTER, HeaderValue::from(READ_AFTER_SECONDS));
+    if reply.replayed {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// A body that is JSON already.
+fn as_json(body: impl IntoResponse) -> impl IntoResponse {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_replay_is_marked_and_is_the_first_answer_otherwise() {
+        let payment_id = PaymentId::new(Timestamp::UNIX_EPOCH, [1, 2]);
+        let answer = |replayed| recorded(Reply { status: 202, body: "{}".into(), payment_id, replayed }).unwrap();
+        let (first, mut again) = (answer(false), answer(true));
+        assert_eq!(again.headers_mut().remove(IDEMPOTENCY_REPLAYED).unwrap(), "true");
+        assert_eq!(first.headers(), again.headers());
+        assert_eq!(first.headers()[LOCATION], format!("/v1/charges/{payment_id}"));
+    }
+}

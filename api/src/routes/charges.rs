@@ -1,0 +1,248 @@
+//! `/v1/charges`: create, retrieve, list.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRequestParts, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{HeaderValue, LINK};
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use workflow::engine::client::Charge;
+use workflow::ids::PaymentId;
+use workflow::money::{Amount, Currency};
+use workflow::payment::CaptureMethod;
+use workflow::port::store::Page;
+
+use super::{ChargeId, as_json, owned, recorded};
+use crate::App;
+use crate::auth::Client;
+use crate::document::{self, Responses, problems};
+use crate::fields::{self, schema};
+use crate::idempotency::IdempotencyKey;
+use crate::parse::{self, Parsed};
+use crate::problem::{Code, Problem};
+use crate::view::{self, ChargeListView, ChargeView};
+
+/// Where charges are.
+const URL: &str = "/v1/charges";
+
+/// Charges on a page, when nobody says how many.
+const LIMIT_DEFAULT: u32 = 20;
+
+/// Charges on a page at most: what a server can answer and a person can read.
+const LIMIT_MAX: u32 = 100;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(retrieve))
+}
+
+// The fields stand in alphabetical order, and those that are not there are left out: serialized, it is the canonical
+// form that repetitions are recognized by.
+/// What to charge.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "amount": 1999, "currency": "eur", "payment_method": "pm_card_visa",
+    "description": "Order 7", "metadata": {"order": "7"}
+})))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChargeRequest {
+    #[schema(schema_with = schema::amount)]
+    amount: Amount,
+    #[serde(default, deserialize_with = "fields::capture_method")]
+    #[schema(schema_with = schema::capture_method)]
+    capture_method: CaptureMethod,
+    #[schema(schema_with = schema::currency)]
+    currency: Currency,
+    #[serde(default, deserialize_with = "fields::description", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::description)]
+    description: Option<String>,
+    #[serde(default, deserialize_with = "fields::metadata", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(schema_with = schema::metadata)]
+    metadata: BTreeMap<String, String>,
+    #[serde(deserialize_with = "fields::payment_method")]
+    #[schema(schema_with = schema::payment_method)]
+    payment_method: String,
+    #[serde(default, deserialize_with = "fields::return_url", skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::return_url)]
+    return_url: Option<String>,
+}
+
+impl ChargeRequest {
+    fn to(self, psp: &str) -> Charge {
+        Charge {
+            psp: psp.to_owned(),
+            payment_method: self.payment_method,
+            amount: self.amount,
+            currency: self.currency,
+            capture_method: self.capture_method,
+            return_url: self.return_url,
+            description: self.description,
+            metadata: self.metadata,
+        }
+    }
+}
+
+/// Create a charge
+///
+/// Answered as soon as it is stored. It is then carried through by itself: read it to see how it went.
+#[utoipa::path(
+    post, path = "/v1/charges", operation_id = "create_charge", tag = "charges", security(("api_key" = [])),
+    params(("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255)),
+    request_body = ChargeRequest,
+    responses(
+        (status = 202, description = "Recorded.", body = ChargeView, headers(
+            ("Location" = String, description = "Where the charge is."),
+            ("Retry-After" = u16, description = "Seconds after which it is worth reading."),
+            ("Idempotency-Replayed" = String, description = "`true` on the stored answer to an earlier request."),
+        )),
+        CreateProblems,
+    )
+)]
+async fn create(
+    State(app): State<App>,
+    client: Client,
+    key: IdempotencyKey,
+    Parsed(asked): Parsed<ChargeRequest>,
+) -> Result<Response, Problem> {
+    let request = key.request(client, format!("POST {URL}"), &asked);
+    recorded(app.engine.start(asked.to(&app.config.default_psp), request, &view::charge).await?)
+}
+
+struct CreateProblems;
+
+impl IntoResponses for CreateProblems {
+    fn responses() -> Responses {
+        problems(&[document::CLIENTS, document::WRITES, &[Code::ParameterMissing]])
+    }
+}
+
+/// Retrieve a charge
+#[utoipa::path(
+    get, path = "/v1/charges/{id}", operation_id = "retrieve_charge", tag = "charges", security(("api_key" = [])),
+    params(("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb")),
+    responses((status = 200, description = "The charge as it stands.", body = ChargeView), RetrieveProblems)
+)]
+async fn retrieve(State(app): State<App>, client: Client, id: ChargeId) -> Result<Response, Problem> {
+    let payment = owned(&app, client, id).await?;
+    Ok(as_json(view::charge(&payment)).into_response())
+}
+
+struct RetrieveProblems;
+
+impl IntoResponses for RetrieveProblems {
+    fn responses() -> Responses {
+        problems(&[document::CLIENTS, &[Code::ChargeNotFound]])
+    }
+}
+
+/// List charges
+///
+/// Newest first. The `Link` header leads to the next page.
+#[utoipa::path(
+    get, path = "/v1/charges", operation_id = "list_charges", tag = "charges", security(("api_key" = [])),
+    params(
+        ("limit" = Option<u32>, Query, description = "At most so many.", minimum = 1, maximum = 100),
+        ("starting_after" = Option<String>, Query, description = "Only charges older than this one: the last of the page before.", pattern = "^ch_[0-9a-f]{32}$"),
+    ),
+    responses(
+        (status = 200, description = "A page of charges.", body = ChargeListView, headers(
+            ("Link" = String, description = "The next page, when there is one (RFC 8288)."),
+        )),
+        ListProblems,
+    )
+)]
+async fn list(State(app): State<App>, client: Client, asked: ListRequest) -> Result<Response, Problem> {
+    // One more than asked for tells whether there are more.
+    let page = Page { merchant_id: client.merchant_id, after: asked.starting_after, limit: asked.limit + 1 };
+    let mut payments = app.engine.store().list(page).await?;
+    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
+    let has_more = payments.len() > limit;
+    payments.truncate(limit);
+    let body = view::json(&ChargeListView::of(&payments, has_more, URL));
+    let mut response = as_json(body).into_response();
+    if has_more && let Some(last) = payments.last() {
+        let link = format!("<{URL}?limit={limit}&starting_after={}>; rel=\"next\"", last.id);
+        response.headers_mut().insert(LINK, HeaderValue::try_from(link).expect("an id is hexadecimal behind a prefix"));
+    }
+    Ok(response)
+}
+
+struct ListProblems;
+
+impl IntoResponses for ListProblems {
+    fn responses() -> Responses {
+        problems(&[document::CLIENTS, &[Code::ParameterInvalid, Code::ParameterUnknown]])
+    }
+}
+
+/// Which page of the list.
+#[derive(PartialEq, Eq, Debug)]
+struct ListRequest {
+    limit: u32,
+    starting_after: Option<PaymentId>,
+}
+
+impl FromRequestParts<App> for ListRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, app).await;
+        let Query(pairs) = pairs.map_err(|_| Problem::new(Code::ParameterInvalid, "The query cannot be read."))?;
+        page(&pairs)
+    }
+}
+
+fn page(pairs: &[(String, String)]) -> Result<ListRequest, Problem> {
+    let (mut limit, mut starting_after) = (None, None);
+    for (name, value) in pairs {
+        match name.as_str() {
+            "limit" if limit.is_none() => {
+                let number = value.parse().ok().filter(|number| (1..=LIMIT_MAX).contains(number));
+                limit = Some(number.ok_or_else(|| parse::invalid("limit"))?);
+            }
+            "starting_after" if starting_after.is_none() => {
+                starting_after = Some(value.parse().map_err(|_| parse::invalid("starting_after"))?);
+            }
+            "limit" => return Err(parse::invalid("limit")),
+            "starting_after" => return Err(parse::invalid("starting_after")),
+            unknown => return Err(parse::unknown(unknown)),
+        }
+    }
+    Ok(ListRequest { limit: limit.unwrap_or(LIMIT_DEFAULT), starting_after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> String {
+        let asked: ChargeRequest = serde_json::from_str(text).unwrap();
+        serde_json::to_string(&asked).unwrap()
+    }
+
+    #[test]
+    fn requests_that_ask_for_the_same_have_one_canonical_form() {
+        let form = r#"{"amount":1,"capture_method":"automatic","currency":"eur","payment_method":"pm"}"#;
+        for text in [
+            form,
+            r#" { "payment_method": "pm", "currency": "EUR", "amount": 1 } "#,
+            r#"{"amount":1,"currency":"eur","payment_method":"\u0070m","metadata":{},"description":null}"#,
+        ] {
+            assert_eq!(canonical(text), form, "{text}");
+        }
+        assert_ne!(canonical(&form.replace('1', "2")), form);
+    }
+
+    #[test]
+    fn the_canonical_form_has_sorted_keys() {
+        let text = canonical(
+            r#"{"return_url":"https://shop.example/","payment_method":"pm","metadata":{"b":"1","a":"2"},
+                "description":"d","currency":"jpy","capture_method":"manual","amount":7}"#,
+        );
+        let sorted: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(text, sorted.to_string());
+    }
+}

@@ -1,0 +1,43 @@
+//! `/v1/charges/{id}/history`: everything that happened to a charge.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use utoipa::IntoResponses;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{ChargeId, as_json, owned};
+use crate::App;
+use crate::auth::Client;
+use crate::document::{self, Responses, problems};
+use crate::problem::{Code, Problem};
+use crate::view::{self, HistoryListView};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(history))
+}
+
+/// List a charge's history
+///
+/// Every attempt, every answer of the PSP, every webhook and every person's act, oldest first. Each row's hash covers
+/// the row before, so nothing can be changed or left out unseen.
+#[utoipa::path(
+    get, path = "/v1/charges/{id}/history", operation_id = "list_charge_history", tag = "charges",
+    security(("api_key" = [])),
+    params(("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb")),
+    responses((status = 200, description = "The whole history.", body = HistoryListView), HistoryProblems)
+)]
+async fn history(State(app): State<App>, client: Client, id: ChargeId) -> Result<Response, Problem> {
+    let payment = owned(&app, client, id).await?;
+    let rows = app.engine.store().history(payment.id).await?;
+    let url = format!("/v1/charges/{}/history", payment.id);
+    Ok(as_json(view::json(&HistoryListView::of(&rows, url))).into_response())
+}
+
+struct HistoryProblems;
+
+impl IntoResponses for HistoryProblems {
+    fn responses() -> Responses {
+        problems(&[document::CLIENTS, &[Code::ChargeNotFound]])
+    }
+}

@@ -1,0 +1,108 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::Knobs;
+
+/// FinCore, the durable payment engine. Without a command it runs `dev`: everything in one process, ready to try.
+#[derive(Parser, Debug)]
+#[command(name = "fincore", version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Settings for every command.
+    #[command(flatten)]
+    pub(crate) knobs: Knobs,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run API, worker and sandbox PSP in one process on a SQLite file, and print how to try it
+    Dev(Dev),
+    /// Push one charge per interesting ending through a running system and print their histories as they happen
+    Demo(Demo),
+    /// Serve the API
+    Serve(Serve),
+    /// Run a worker, until stopped
+    Work,
+    /// Bring the database's schema up to this version
+    Migrate,
+    /// Show one charge: how it stands, what it waits for, and its whole history
+    Show(Show),
+    /// Recompute the hash chain of every payment's history and report what was changed behind our back
+    Verify,
+    /// Send a charge that is in review back to work; it asks the PSP before it repeats anything
+    Redrive(Redrive),
+    /// API keys
+    #[command(subcommand)]
+    Keys(Keys),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Dev(Dev::default())
+    }
+}
+
+/// Options of `fincore dev`.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Dev {
+    /// Folder for the database, the sandbox's books and the development key [default: .fincore]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<std::path::PathBuf>,
+}
+
+/// Options of `fincore demo`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Demo {
+    /// Only the scenarios whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+}
+
+/// Options of `fincore serve`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Serve {
+    /// Also run a worker in this process
+    #[arg(long)]
+    pub(crate) with_worker: bool,
+}
+
+/// Options of `fincore show`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Show {
+    /// The charge, for example ch_0197f3c2a1b47c6e8d5f00112233aabb
+    pub(crate) charge: workflow::ids::PaymentId,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `fincore redrive`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Redrive {
+    /// The charge
+    pub(crate) charge: workflow::ids::PaymentId,
+    /// Why: goes into its history
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Who you are: goes into its history
+    #[arg(long, env = "USER", default_value = "operator")]
+    pub(crate) operator: String,
+}
+
+/// What to do with API keys.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Keys {
+    /// Create a key and print it once; it is stored only as a hash
+    Create {
+        /// The merchant it belongs to; a new one is made when left out
+        #[arg(long)]
+        merchant: Option<workflow::ids::MerchantId>,
+        /// For a PSP account that moves real money; only marks the secret (fc_live_…), so that people see what they hold
+        #[arg(long)]
+        live: bool,
+    },
+}

@@ -1,0 +1,192 @@
+//! `fincore dev`: everything in one process on a SQLite file, ready to try. What it prints can be pasted.
+//!
+//! It runs the real gateway against the sandbox PSP; only the money is not real.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use activities::psps::Psps;
+use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
+use sandbox::Sandbox;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use workflow::engine::Engine;
+use workflow::port::clock::{Clock, SystemClock};
+use workflow::port::store::Store;
+
+use crate::app::{self, Schema, Workers};
+use crate::args::Dev;
+use crate::settings::{Knobs, Settings};
+use crate::{keys, serve, telemetry};
+
+/// The sandbox's credentials. They open nothing but a program on this machine.
+const SANDBOX_KEY: &str = "sk_test_sandbox_of_this_machine";
+const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox_of_this_machine_only";
+
+/// Where dev keeps its files, unless told otherwise.
+const DATA: &str = ".fincore";
+
+/// A whole FinCore in one process: API, worker, sandbox.
+pub(crate) struct System {
+    pub(crate) address: SocketAddr,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sandbox: Arc<Sandbox>,
+    stop: CancellationToken,
+    running: Vec<JoinHandle<anyhow::Result<()>>>,
+}
+
+/// What a system is put together from.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) listener: TcpListener,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl System {
+    /// Starts everything.
+    pub(crate) async fn start(parts: Parts) -> anyhow::Result<Self> {
+        let Parts { mut settings, listener, clock, metrics, journal, stop } = parts;
+        let address = listener.local_addr()?;
+        let sandbox = Sandbox::start(sandbox::Config {
+            secret_key: SANDBOX_KEY.to_owned(),
+            webhook_url: Some(format!("http://{address}/v1/webhooks/sandbox")),
+            webhook_secret: SANDBOX_WEBHOOK_SECRET.to_owned(),
+            journal,
+            ..sandbox::Config::default()
+        })
+        .await
+        .context("cannot start the sandbox PSP")?;
+        settings.psp = "sandbox".to_owned();
+        settings.stripe_url = sandbox.url().to_owned();
+        settings.stripe_secret_key = SANDBOX_KEY.into();
+        settings.stripe_webhook_secret = SANDBOX_WEBHOOK_SECRET.into();
+        let psps = app::psps(&settings, Arc::clone(&clock))?;
+        let store = app::open_store(&settings, Schema::Migrate).await?;
+        let engine = app::engine(Arc::clone(&store), Workers::Here, clock);
+        let running = run(engine, psps, listener, settings, metrics, &stop);
+        Ok(Self { address, store, sandbox: Arc::new(sandbox), stop, running })
+    }
+
+    /// Waits until told to stop, and until everything has.
+    pub(crate) async fn finish(self) -> anyhow::Result<()> {
+        for task in self.running {
+            task.await??;
+        }
+        self.sandbox.stop().await;
+        Ok(())
+    }
+
+    /// Stops everything.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.finish().await
+    }
+}
+
+fn run(
+    engine: Arc<Engine>,
+    psps: Arc<Psps>,
+    listener: TcpListener,
+    settings: Settings,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<anyhow::Result<()>>> {
+    let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, Workers::Here);
+    let (worker_stop, api_stop) = (stop.clone(), stop.clone());
+    vec![
+        tokio::spawn(async move {
+            worker.run(worker_stop).await;
+            Ok(())
+        }),
+        tokio::spawn(async move { app::serve_api(listener, engine, &psps, &settings, metrics, api_stop).await }),
+    ]
+}
+
+/// Runs `fincore dev`.
+pub(crate) async fn run_dev(knobs: &Knobs, dev: &Dev) -> anyhow::Result<ExitCode> {
+    let data = dev.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
+    std::fs::create_dir_all(&data).with_context(|| format!("cannot create the folder {}", data.display()))?;
+    let mut knobs = knobs.clone();
+    let database = data.join("dev.db");
+    knobs.database_url.get_or_insert_with(|| format!("sqlite:{}", database.display()));
+    knobs.log.get_or_insert_with(|| "warn,fincore=info".to_owned());
+    let settings = Settings::read(&knobs)?;
+    telemetry::start_logging(&settings)?;
+    let listener = match app::listen(settings.listen).await {
+        Ok(listener) => listener,
+        // The default port may be in use; then any will do, since the address is printed.
+        Err(_) if knobs.listen.is_none() => app::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?,
+        Err(error) => return Err(error),
+    };
+    let parts = Parts {
+        settings: settings.clone(),
+        listener,
+        clock: Arc::new(SystemClock),
+        metrics: telemetry::start_metrics()?,
+        journal: Some(data.join("sandbox.jsonl")),
+        stop: serve::stop_when_asked(),
+    };
+    let system = System::start(parts).await?;
+    let key = development_key(&system.store, &data.join("api-key")).await?;
+    welcome(&system, &key, &settings, &data);
+    system.finish().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The key of the last run while it still opens this database, else a new one.
+async fn development_key(store: &Arc<dyn Store>, path: &Path) -> anyhow::Result<SecretString> {
+    if let Ok(secret) = std::fs::read_to_string(path) {
+        let secret = SecretString::from(secret.trim().to_owned());
+        if store.api_key(api::secret_hash(secret.expose_secret())).await?.is_some() {
+            return Ok(secret);
+        }
+    }
+    let (secret, _) = keys::create(store, keys::new_merchant(&SystemClock), api::KeyMode::Test).await?;
+    std::fs::write(path, secret.expose_secret()).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(secret)
+}
+
+fn welcome(system: &System, key: &SecretString, settings: &Settings, data: &Path) {
+    let (api, sandbox) = (system.address, system.sandbox.url());
+    let key = key.expose_secret();
+    let database = settings.database_url.expose_secret();
+    let database = if settings.uses_postgres() { "PostgreSQL" } else { database };
+    println!(
+        r#"
+FinCore {version} is running.
+
+  API          http://{api}
+  API key      {key}
+  database     {database}
+  sandbox PSP  {sandbox}   its books: {sandbox}/sandbox/ledger
+  files        {data}
+
+Charge 12.00 EUR, in another terminal:
+
+  curl -i http://{api}/v1/charges \
+    -H 'Authorization: Bearer {key}' \
+    -H "Idempotency-Key: $(date +%s%N)" \
+    -H 'Content-Type: application/json' \
+    -d '{{"amount": 1200, "currency": "eur", "payment_method": "pm_card_visa"}}'
+
+Then look at it (the id is in the answer):
+
+  curl http://{api}/v1/charges/ch_… -H 'Authorization: Bearer {key}'
+  fincore show ch_… --database-url '{url}'
+
+More endings: payment_method pm_card_chargeDeclined, pm_card_authenticationRequired, pm_sandbox_answer_lost …
+See them all at once with `fincore demo`. Metrics: http://{api}/metrics. Stop with Ctrl-C.
+"#,
+        version = env!("CARGO_PKG_VERSION"),
+        data = data.display(),
+        url = if settings.uses_postgres() { "postgres://…".to_owned() } else { database.to_owned() },
+    );
+}

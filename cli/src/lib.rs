@@ -1,0 +1,58 @@
+//! One program, several roles: `fincore dev | serve | work | migrate | show | verify | …`.
+//!
+//! This is where concrete databases, queues and PSPs are named and wired; nothing imports this crate but tests and
+//! benchmarks. Not here: anything that decides about payments.
+
+pub mod app;
+mod args;
+mod clock;
+mod demo;
+mod dev;
+mod keys;
+mod operate;
+mod serve;
+pub mod settings;
+mod show;
+pub mod telemetry;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    // There is one TLS provider in the program; a second call finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&anyhow::Error::new(error).context("cannot start threads")),
+    };
+    match runtime.block_on(run(args)) {
+        Ok(code) => code,
+        Err(error) => complain(&error),
+    }
+}
+
+fn complain(error: &anyhow::Error) -> ExitCode {
+    eprintln!("fincore: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command.unwrap_or_default() {
+        Command::Dev(dev) => dev::run_dev(&args.knobs, &dev).await,
+        Command::Demo(demo) => demo::run(&args.knobs, &demo).await,
+        Command::Serve(serve) => serve::serve(&args.knobs, &serve).await,
+        Command::Work => serve::work(&args.knobs).await,
+        Command::Migrate => operate::migrate(&args.knobs).await,
+        Command::Show(show) => show::run(&args.knobs, &show).await,
+        Command::Verify => verify::run(&args.knobs).await,
+        Command::Redrive(redrive) => operate::redrive(&args.knobs, &redrive).await,
+        Command::Keys(keys) => keys::run(&args.knobs, &keys).await,
+    }
+}

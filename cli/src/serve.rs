@@ -1,0 +1,65 @@
+//! `fincore serve` and `fincore work`: the API and the worker, together or apart.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use workflow::port::clock::SystemClock;
+
+use crate::app::{self, Schema, Workers};
+use crate::args::Serve;
+use crate::settings::{Knobs, Settings};
+use crate::telemetry;
+
+/// Serves the API, and with `--with-worker` works as well.
+pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(knobs)?;
+    telemetry::start_logging(&settings)?;
+    let metrics = telemetry::start_metrics()?;
+    let clock = Arc::new(SystemClock);
+    let psps = app::psps(&settings, clock.clone())?;
+    let store = app::open_store(&settings, Schema::Expect).await?;
+    let listener = app::listen(settings.listen).await?;
+    let workers = if serve.with_worker { Workers::Here } else { Workers::Elsewhere };
+    let engine = app::engine(store, workers, clock);
+    let stop = stop_when_asked();
+    tracing::info!(address = %listener.local_addr()?, worker = serve.with_worker, "serving");
+    let working = serve.with_worker.then(|| {
+        let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, workers);
+        let stop = stop.clone();
+        tokio::spawn(async move { worker.run(stop).await })
+    });
+    app::serve_api(listener, engine, &psps, &settings, metrics, stop).await?;
+    if let Some(working) = working {
+        working.await?;
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Works until told to stop.
+pub(crate) async fn work(knobs: &Knobs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(knobs)?;
+    telemetry::start_logging(&settings)?;
+    let clock = Arc::new(SystemClock);
+    let psps = app::psps(&settings, clock.clone())?;
+    let store = app::open_store(&settings, Schema::Expect).await?;
+    let engine = app::engine(store, Workers::Elsewhere, clock);
+    let worker = app::worker(engine, psps, &settings, Workers::Elsewhere);
+    tracing::info!(concurrency = settings.worker_concurrency, "working");
+    worker.run(stop_when_asked()).await;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A token that is cancelled when the process is asked to stop.
+pub(crate) fn stop_when_asked() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        app::asked_to_stop().await;
+        tracing::info!("stopping: work in hand is finished first");
+        asked.cancel();
+    });
+    stop
+}

@@ -1,0 +1,233 @@
+//! Configuration: flags, then environment, then file, then defaults; checked once at start.
+//!
+//! [`Knobs`] is what a person may say, [`Settings`] what the program then goes by. Every knob names its unit and has
+//! its reason in `docs/CONFIGURATION.md`, which a test compares with this file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+/// Settings as given on the command line or in the environment. Every one may also stand in the file, under the same
+/// name.
+#[derive(clap::Args, Serialize, Debug, Default, Clone)]
+#[command(next_help_heading = "Settings (flag, environment, or the same name in the file)")]
+pub struct Knobs {
+    /// TOML file with any of these settings
+    #[arg(long, global = true, env = "FINCORE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Database: sqlite:PATH or postgres://…
+    #[arg(long, global = true, env = "FINCORE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_url: Option<String>,
+    /// Connections to the database, at most
+    #[arg(long, global = true, env = "FINCORE_DATABASE_CONNECTIONS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_connections: Option<u32>,
+    /// Address and port of the API
+    #[arg(long, global = true, env = "FINCORE_LISTEN", value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// Name of the PSP account that new charges go to; also the name in its webhook URL
+    #[arg(long, global = true, env = "FINCORE_PSP", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psp: Option<String>,
+    /// Base URL of the PSP's API
+    #[arg(long, global = true, env = "FINCORE_STRIPE_URL", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stripe_url: Option<String>,
+    /// Secret key for the PSP's API; prefer the environment or the file
+    #[arg(long, global = true, env = "FINCORE_STRIPE_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stripe_secret_key: Option<String>,
+    /// Signing secret of the PSP's webhooks; during a rotation, both, separated by a comma
+    #[arg(long, global = true, env = "FINCORE_STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stripe_webhook_secret: Option<String>,
+    /// Payments one worker works on at the same time
+    #[arg(long, global = true, env = "FINCORE_WORKER_CONCURRENCY", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_concurrency: Option<usize>,
+    /// Milliseconds between two sweeps for what the queue forgot
+    #[arg(long, global = true, env = "FINCORE_SWEEP_EVERY_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep_every_ms: Option<u64>,
+    /// Milliseconds that work in hand may take to finish after SIGTERM or Ctrl-C
+    #[arg(long, global = true, env = "FINCORE_DRAIN_TIMEOUT_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_timeout_ms: Option<u64>,
+    /// What to log, for example info or fincore=debug,warn
+    #[arg(long, global = true, env = "FINCORE_LOG", value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// How to log
+    #[arg(long, global = true, env = "FINCORE_LOG_FORMAT", value_name = "text|json")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines are written.
+#[derive(clap::ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// What the program goes by.
+#[derive(Deserialize, Debug, Clone)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where payments are kept. May hold a password, so it is never printed.
+    pub database_url: SecretString,
+    /// Connections to the database, at most.
+    pub database_connections: u32,
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// The PSP account that new charges go to.
+    pub psp: String,
+    /// Base URL of the PSP's API.
+    pub stripe_url: String,
+    /// Secret key for the PSP's API.
+    pub stripe_secret_key: SecretString,
+    /// Signing secrets of the PSP's webhooks, separated by a comma.
+    pub stripe_webhook_secret: SecretString,
+    /// Payments one worker works on at the same time.
+    pub worker_concurrency: usize,
+    /// Time between two sweeps.
+    pub sweep_every_ms: u64,
+    /// Time for work in hand to finish.
+    pub drain_timeout_ms: u64,
+    /// What to log.
+    pub log: String,
+    /// How to log.
+    pub log_format: LogFormat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            database_url: "sqlite:fincore.db".into(),
+            // Group commit needs few: two lanes of writes, and readers.
+            database_connections: 16,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            psp: "stripe".into(),
+            stripe_url: "https://api.stripe.com".into(),
+            stripe_secret_key: SecretString::default(),
+            stripe_webhook_secret: SecretString::default(),
+            worker_concurrency: 256,
+            sweep_every_ms: 500,
+            drain_timeout_ms: 25_000,
+            log: "info".into(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads and checks the settings.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a setting nobody knows, or a value outside its bounds; says which and what to do.
+    pub fn read(knobs: &Knobs) -> anyhow::Result<Self> {
+        let mut table = match &knobs.config {
+            None => toml::Table::new(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read the settings file {}", path.display()))?;
+                text.parse().with_context(|| format!("{} is not TOML", path.display()))?
+            }
+        };
+        table.extend(toml::Table::try_from(knobs).context("cannot read the flags")?);
+        let settings: Self = toml::Value::Table(table).try_into().context("cannot use the settings")?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        in_bounds("database_connections", u64::from(self.database_connections), 2, 1_000)?;
+        in_bounds("worker_concurrency", self.worker_concurrency as u64, 1, 10_000)?;
+        in_bounds("sweep_every_ms", self.sweep_every_ms, 10, 600_000)?;
+        in_bounds("drain_timeout_ms", self.drain_timeout_ms, 0, 600_000)?;
+        let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if self.psp.is_empty() || self.psp.len() > 32 || !is_name(&self.psp) {
+            bail!("psp must be 1 to 32 lower-case letters, digits or underscores: it is part of the webhook URL");
+        }
+        Ok(())
+    }
+
+    /// Whether payments are kept in PostgreSQL.
+    #[must_use]
+    pub fn uses_postgres(&self) -> bool {
+        let url = self.database_url.expose_secret();
+        url.starts_with("postgres://") || url.starts_with("postgresql://")
+    }
+
+    /// Time between two sweeps.
+    #[must_use]
+    pub fn sweep_every(&self) -> Duration {
+        Duration::from_millis(self.sweep_every_ms)
+    }
+
+    /// Time for work in hand to finish.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}
+
+fn in_bounds(name: &str, value: u64, least: u64, most: u64) -> anyhow::Result<()> {
+    if !(least..=most).contains(&value) {
+        bail!("{name} is {value}, but must be from {least} to {most}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "psp = \"acme\"\nworker_concurrency = 7\n").unwrap();
+        let knobs = Knobs { config: Some(file.path().into()), worker_concurrency: Some(9), ..Knobs::default() };
+        let settings = Settings::read(&knobs).unwrap();
+        assert_eq!((settings.psp.as_str(), settings.worker_concurrency, settings.sweep_every_ms), ("acme", 9, 500));
+    }
+
+    #[test]
+    fn a_setting_nobody_knows_is_refused_by_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "worker_concurency = 7\n").unwrap();
+        let knobs = Knobs { config: Some(file.path().into()), ..Knobs::default() };
+        let error = format!("{:#}", Settings::read(&knobs).unwrap_err());
+        assert!(error.contains("worker_concurency"), "{error}");
+    }
+
+    #[test]
+    fn values_outside_their_bounds_are_refused_with_the_bounds() {
+        let knobs = Knobs { sweep_every_ms: Some(1), ..Knobs::default() };
+        let error = format!("{:#}", Settings::read(&knobs).unwrap_err());
+        assert_eq!(error, "sweep_every_ms is 1, but must be from 10 to 600000");
+    }
+
+    #[test]
+    fn every_setting_is_documented() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CONFIGURATION.md")).unwrap();
+        let command = <crate::args::Args as clap::CommandFactory>::command();
+        for knob in command.get_arguments().filter_map(clap::Arg::get_long) {
+            let name = knob.replace('-', "_");
+            if ["help", "version"].contains(&knob) {
+                continue;
+            }
+            assert!(page.contains(&format!("| `{name}` |")), "docs/CONFIGURATION.md does not explain {name}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `fincore show`: one charge for people: how it stands, what it waits for, and its history as a timeline.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use jiff::Timestamp;
+use serde_json::json;
+use workflow::definition::{self, StateKind};
+use workflow::history::{self, HistoryRow};
+use workflow::money::Money;
+use workflow::payment::Payment;
+use workflow::port::clock::{Clock, SystemClock};
+use workflow::timeline::{self, duration};
+
+use crate::app::{self, Schema};
+use crate::args::Show;
+use crate::settings::{Knobs, Settings};
+
+/// Width of the timeline when the terminal does not say.
+const WIDTH: u16 = 130;
+
+/// Prints one charge.
+pub(crate) async fn run(knobs: &Knobs, show: &Show) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(knobs)?;
+    let store = app::open_store(&settings, Schema::Expect).await?;
+    let Some(payment) = store.load(&[show.charge]).await?.pop().flatten() else {
+        bail!("there is no charge {} in this database", show.charge);
+    };
+    let rows = store.history(show.charge).await?;
+    if show.json {
+        println!("{}", serde_json::to_string_pretty(&as_json(&payment, &rows)).context("cannot write JSON")?);
+    } else {
+        print!("{}", as_text(&payment, &rows, SystemClock.now()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(payment: &Payment, rows: &[HistoryRow]) -> serde_json::Value {
+    let history: Vec<serde_json::Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "seq": row.seq, "at": row.fact.at, "event": row.fact.event, "actor": row.fact.actor,
+                "from": row.fact.from, "to": row.fact.to, "attempt": row.fact.attempt,
+                "verdict": row.fact.verdict.to_string(), "data": row.fact.data, "hash": row.hash.to_string(),
+            })
+        })
+        .collect();
+    json!({
+        "id": payment.id, "status": payment.state, "amount": payment.amount_minor, "currency": payment.currency,
+        "psp": payment.psp, "psp_reference": payment.psp_reference, "goal": payment.goal,
+        "next_wake_at": payment.next_wake_at, "history": history,
+        "chain": history::verify(payment, rows).map_or_else(|broken| broken.to_string(), |()| "intact".to_owned()),
+    })
+}
+
+/// The charge as text.
+pub(crate) fn as_text(payment: &Payment, rows: &[HistoryRow], now: Timestamp) -> String {
+    let money = |amount_minor| Money { amount_minor, currency: payment.currency };
+    let mut text = format!(
+        "\n{}  {}  {}\n\n  authorized {}, captured {}, refunded {}\n  {} {} as {}\n  workflow version {}, goal {}\n  {}\n\n",
+        payment.id,
+        payment.state.to_string().to_uppercase(),
+        payment.asked(),
+        money(payment.amount_authorized_minor),
+        money(payment.amount_captured_minor),
+        money(payment.amount_refunded_minor),
+        payment.psp,
+        payment.payment_method,
+        payment.psp_reference.as_deref().unwrap_or("(not known there yet)"),
+        payment.definition_version,
+        payment.goal,
+        explain(payment, now),
+    );
+    text.push_str(&table(rows));
+    text.push_str(&match history::verify(payment, rows) {
+        Ok(()) => format!("\n  {} rows, hash chain intact\n\n", rows.len()),
+        Err(broken) => format!("\n  HASH CHAIN BROKEN: {broken}\n\n"),
+    });
+    text
+}
+
+/// What the payment waits for, until when, and who can unblock it.
+fn explain(payment: &Payment, now: Timestamp) -> String {
+    let Some(definition) = definition::pinned(payment.definition_version) else {
+        return "This program does not know its workflow version; use a newer one.".to_owned();
+    };
+    let row = definition.state(payment.state);
+    let due = payment.next_wake_at.map_or(String::new(), |at| {
+        let ms = at.as_millisecond() - now.as_millisecond();
+        if ms <= 0 { " Due now.".to_owned() } else { format!(" Next look in {}.", duration(ms)) }
+    });
+    let then = match row.kind {
+        StateKind::Waits { meaning, .. } => format!(" Then: {meaning}."),
+        StateKind::Works(_) | StateKind::Ended => String::new(),
+    };
+    format!("{}{due}{then}", row.operators)
+}
+
+/// The history as a table.
+pub(crate) fn table(rows: &[HistoryRow]) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(["#", "after", "who", "event", "state", ""]);
+    for line in timeline::lines(rows) {
+        table.add_row([
+            line.seq.to_string(),
+            duration(line.since_start_ms),
+            line.who,
+            line.event.to_owned(),
+            line.state,
+            line.told,
+        ]);
+    }
+    for column in [0, 1] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut text = table.trim_fmt();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,62 @@
+-- Everything that ever happened to a payment, one row each, numbered 1, 2, 3, … without gaps.
+--
+-- Rows are chained: `hash` covers the row and the hash of the row before, and the payment carries the last one
+-- (`head_hash`). A row that is changed, left out or added later shows.
+--
+-- No foreign key to `payments`: history is only ever written by the statement that writes the payment's row, joined
+-- with it, so a row without its payment cannot come to be; the key would lock the payment's row a second time for every
+-- row written.
+create table payment_history (
+    payment_id   uuid    not null,
+    seq          bigint  not null,
+    at_us        bigint  not null,
+    event        text    not null,
+    actor        text    not null,
+    -- Null in the first row only.
+    from_state   text,
+    to_state     text    not null,
+    attempt      integer not null,
+    verdict      text    not null,
+    -- The event's fields as canonical JSON, byte for byte as they were hashed. Text, because `jsonb` would store them
+    -- in another order and notation.
+    data         text    not null,
+    -- Hash of the raw bytes this was read from: the PSP's answer, the webhook's body.
+    payload_hash bytea,
+    hash         bytea   not null,
+
+    constraint payment_history_pkey primary key (payment_id, seq),
+
+    constraint payment_history_event_known check (event in (
+        'started', 'attempt_started', 'registered', 'authorized', 'captured', 'accepted', 'action_required',
+        'declined', 'rejected', 'voided', 'refunded', 'untouched', 'unknown', 'not_sent', 'throttled',
+        'amounts_disagree', 'deadline_passed', 'capture_requested', 'cancel_requested', 'redriven'
+    )),
+    constraint payment_history_from_state_known check (from_state in (
+        'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',
+        'awaiting_capture', 'canceling', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
+    )),
+    constraint payment_history_to_state_known check (to_state in (
+        'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',
+        'awaiting_capture', 'canceling', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
+    )),
+    constraint payment_history_verdict_known check (verdict in ('applied', 'stale')),
+    constraint payment_history_first_row_from_nowhere check (
+        (seq = 1) = (from_state is null) and (seq = 1) = (event = 'started')
+    ),
+    constraint payment_history_hashes_are_sha256 check (
+        octet_length(hash) = 32 and octet_length(payload_hash) = 32
+    )
+);
+
+-- Append-only, by force. Per statement, so that even one that touches no row is refused and shows its author's mistake.
+-- (Whoever owns the database can drop a trigger; then the chain of hashes tells.)
+create function refuse_to_rewrite_history() returns trigger language plpgsql as $$
+begin
+    raise exception '% is append-only: % refused', tg_table_name, lower(tg_op)
+        using errcode = 'integrity_constraint_violation';
+end
+$$;
+
+create trigger payment_history_append_only
+    before update or delete or truncate on payment_history
+    for each statement execute function refuse_to_rewrite_history();

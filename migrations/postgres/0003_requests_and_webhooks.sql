@@ -1,0 +1,44 @@
+-- What came from outside and must not work twice: clients' requests and PSPs' webhooks.
+--
+-- Both are written in the transaction of what they caused. A crash leaves either both or none.
+
+-- A client's request with the answer it got. A repetition with the same key is answered from here; the same key with
+-- another content (`fingerprint`) is refused. Keys of one merchant and one route do not meet those of another.
+create table idempotency_keys (
+    merchant_id   uuid    not null,
+    -- The route's template, with the id of what it acts on.
+    route         text    not null,
+    key           text    not null,
+    fingerprint   bytea   not null,
+    payment_id    uuid    not null,
+    -- The HTTP status and the body it was answered with, byte for byte.
+    status        integer not null,
+    body          text    not null,
+    created_at_us bigint  not null,
+
+    constraint idempotency_keys_pkey primary key (merchant_id, route, key),
+    constraint idempotency_keys_status_is_http check (status between 100 and 599),
+    constraint idempotency_keys_fingerprint_is_sha256 check (octet_length(fingerprint) = 32)
+);
+
+-- The inbox. Every event of a PSP is kept once, with its raw body, whatever became of it. An event that fits no payment
+-- yet (it overtook our own call) waits here as `unmatched` and is the only kind of row that may be replaced.
+create table webhook_events (
+    psp            text   not null,
+    -- The PSP's name for the event: unique per PSP.
+    event_id       text   not null,
+    event_type     text   not null,
+    body           bytea  not null,
+    received_at_us bigint not null,
+    payment_id     uuid,
+    -- `not null` also is what refuses a second handling of one event: see the statement that updates payments.
+    outcome        text   not null,
+
+    constraint webhook_events_pkey primary key (psp, event_id),
+    constraint webhook_events_outcome_known check (outcome in (
+        'applied', 'stale', 'illegal', 'ignored', 'unmatched'
+    ))
+);
+
+-- Nearly always empty, and so is its upkeep.
+create index webhook_events_unmatched on webhook_events (received_at_us) where outcome = 'unmatched';

@@ -1,0 +1,35 @@
+-- Why a payment was sent to a person, each time one was. Named by the history row that sent it.
+--
+-- What an operator then decides is an event of the payment and stands in its history. Here nothing is ever changed.
+create table dead_letters (
+    payment_id blob    not null,
+    seq        integer not null,
+    at_us      integer not null,
+    reason     text    not null,
+    -- The event that did it, as JSON.
+    last_error text    not null,
+
+    constraint dead_letters_pkey primary key (payment_id, seq),
+    constraint dead_letters_reason_known check (reason in (
+        'retries_exhausted', 'claims_exhausted', 'amounts_disagree', 'inquiry_rejected', 'contradicting_news'
+    ))
+) strict, without rowid;
+
+-- Operators read the newest first.
+create index dead_letters_at on dead_letters (at_us);
+
+create trigger dead_letters_append_only_update before update on dead_letters
+begin
+    select raise(abort, 'dead_letters is append-only: update refused');
+end;
+
+create trigger dead_letters_append_only_delete before delete on dead_letters
+begin
+    select raise(abort, 'dead_letters is append-only: delete refused');
+end;
+
+create trigger dead_letters_append_only_replace before insert on dead_letters
+when exists (select 1 from dead_letters where payment_id = new.payment_id and seq = new.seq)
+begin
+    select raise(abort, 'dead_letters is append-only: the row is there already');
+end;

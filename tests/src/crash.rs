@@ -1,0 +1,151 @@
+//! A store whose process dies at a chosen write: before it, so that nothing was stored, or right after it, so that
+//! nobody learned of it. From then on it answers nobody, as a dead process does.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use workflow::definition::State;
+use workflow::history::{Hash, HistoryRow};
+use workflow::ids::PaymentId;
+use workflow::payment::Payment;
+use workflow::port::store::{
+    ApiKey, DeadLetterRow, Due, NewPayment, Page, RequestRecord, RequestScope, Started, Store, StoreError, Update,
+    Updated, WebhookEvent,
+};
+
+/// When the process dies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Crash {
+    /// Before the write was sent.
+    BeforeWrite,
+    /// After the write was committed.
+    AfterWrite,
+}
+
+/// A store that dies at its n-th write.
+pub struct CrashStore {
+    inner: Arc<dyn Store>,
+    crash: Crash,
+    writes_left: AtomicI64,
+    /// Cancelled when it has died.
+    pub died: CancellationToken,
+}
+
+impl CrashStore {
+    /// Dies at write number `write`, counted from one.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, crash: Crash, write: i64) -> Arc<Self> {
+        Arc::new(Self { inner, crash, writes_left: AtomicI64::new(write), died: CancellationToken::new() })
+    }
+
+    async fn alive(&self) {
+        if self.died.is_cancelled() {
+            pending::<()>().await;
+        }
+    }
+
+    async fn die(&self) {
+        self.died.cancel();
+        pending::<()>().await;
+    }
+
+    async fn write<T>(&self, write: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
+        self.alive().await;
+        let is_last = self.writes_left.fetch_sub(1, Ordering::SeqCst) == 1;
+        if is_last && self.crash == Crash::BeforeWrite {
+            self.die().await;
+        }
+        let written = write.await;
+        if is_last {
+            self.die().await;
+        }
+        written
+    }
+}
+
+#[async_trait]
+impl Store for CrashStore {
+    async fn start(&self, batch: &[NewPayment]) -> Result<Vec<Started>, StoreError> {
+        self.write(self.inner.start(batch)).await
+    }
+
+    async fn update(&self, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
+        self.write(self.inner.update(batch)).await
+    }
+
+    async fn keep_webhooks(&self, batch: &[WebhookEvent]) -> Result<(), StoreError> {
+        self.write(self.inner.keep_webhooks(batch)).await
+    }
+
+    async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        self.inner.add_api_key(key).await
+    }
+
+    async fn load(&self, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError> {
+        self.alive().await;
+        self.inner.load(ids).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+        self.alive().await;
+        self.inner.due(now, limit).await
+    }
+
+    async fn history(&self, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {
+        self.alive().await;
+        self.inner.history(id).await
+    }
+
+    async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {
+        self.alive().await;
+        self.inner.list(page).await
+    }
+
+    async fn walk(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, StoreError> {
+        self.alive().await;
+        self.inner.walk(after, limit).await
+    }
+
+    async fn by_psp_reference(&self, psp: &str, psp_reference: &str) -> Result<Option<PaymentId>, StoreError> {
+        self.alive().await;
+        self.inner.by_psp_reference(psp, psp_reference).await
+    }
+
+    async fn request(&self, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {
+        self.alive().await;
+        self.inner.request(scope).await
+    }
+
+    async fn webhook(&self, psp: &str, event_id: &str) -> Result<Option<WebhookEvent>, StoreError> {
+        self.alive().await;
+        self.inner.webhook(psp, event_id).await
+    }
+
+    async fn unmatched_webhooks(&self, received_after: Timestamp, limit: u32) -> Result<Vec<WebhookEvent>, StoreError> {
+        self.alive().await;
+        self.inner.unmatched_webhooks(received_after, limit).await
+    }
+
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+        self.alive().await;
+        self.inner.dead_letters(limit).await
+    }
+
+    async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {
+        self.alive().await;
+        self.inner.open_counts().await
+    }
+
+    async fn api_key(&self, secret_hash: Hash) -> Result<Option<ApiKey>, StoreError> {
+        self.alive().await;
+        self.inner.api_key(secret_hash).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.inner.check().await
+    }
+}

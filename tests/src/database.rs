@@ -1,0 +1,276 @@
+//! Databases for tests: each test gets one of its own, migrated, and gone when the test ends.
+//!
+//! PostgreSQL is reached by `FINCORE_TEST_POSTGRES_URL`, whose user must be allowed to create databases. Where it is not
+//! set, the tests on PostgreSQL say on stderr that they did not run.
+//!
+//! Not here: starting a server. `cargo xtask test` does.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection, postgres::PgConnectOptions};
+use tempfile::TempDir;
+use workflow::port::store::Store;
+use workflow_postgres::{PostgresOptions, PostgresStore};
+use workflow_sqlite::{SqliteOptions, SqliteStore};
+
+/// Names the server that tests create their databases on.
+pub const POSTGRES_URL: &str = "FINCORE_TEST_POSTGRES_URL";
+
+/// Connections of one store: tests run side by side on one server.
+const CONNECTIONS: u32 = 4;
+/// A test that breaks the database on purpose should not wait long to be told so.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A database that belongs to one test.
+pub struct TestDatabase {
+    place: Place,
+}
+
+enum Place {
+    Postgres { server: Box<PgConnectOptions>, name: String },
+    Sqlite { folder: TempDir },
+}
+
+/// Runs each test on each database: as `postgres::…` and `sqlite::…` of the module it stands in.
+#[macro_export]
+macro_rules! on_each_database {
+    ($(async fn $name:ident($database:ident: TestDatabase) $body:block)+) => {
+        $(async fn $name($database: $crate::database::TestDatabase) $body)+
+
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(database) = $crate::database::TestDatabase::postgres().await {
+                        super::$name(database).await;
+                    }
+                }
+            )+
+        }
+
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name($crate::database::TestDatabase::sqlite()).await;
+                }
+            )+
+        }
+    };
+}
+
+impl TestDatabase {
+    /// A fresh database on the PostgreSQL server of the environment, without any schema.
+    ///
+    /// # Panics
+    /// When the server is named but cannot be used.
+    pub async fn postgres() -> Option<Self> {
+        static TOLD: std::sync::Once = std::sync::Once::new();
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let Ok(url) = std::env::var(POSTGRES_URL) else {
+            // Written past the test harness, which would swallow it: a run without PostgreSQL has to show.
+            TOLD.call_once(|| {
+                let note = format!("\nNOT RUN: the tests on PostgreSQL, because {POSTGRES_URL} is not set.\n\n");
+                let _ = std::io::stderr().write_all(note.as_bytes());
+            });
+            return None;
+        };
+        let server: Box<PgConnectOptions> =
+            url.parse().map(Box::new).expect("FINCORE_TEST_POSTGRES_URL is a PostgreSQL URL");
+        let name = format!("fincore_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let place = Place::Postgres { server, name };
+        place.administer("drop database if exists {} with (force)").await.expect("the server lets us");
+        place.administer("create database {}").await.expect("the server lets us create databases");
+        Some(Self { place })
+    }
+
+    /// A SQLite file in a folder of its own.
+    ///
+    /// # Panics
+    /// When there is no room for temporary files.
+    #[must_use]
+    pub fn sqlite() -> Self {
+        Self { place: Place::Sqlite { folder: TempDir::new().expect("a temporary folder") } }
+    }
+
+    /// Whether this is PostgreSQL. For what one of the databases alone can do.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.place, Place::Postgres { .. })
+    }
+
+    /// Where it is, as the program's settings name it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.place {
+            Place::Postgres { server, name } => server.as_ref().clone().database(name).to_url_lossy().to_string(),
+            Place::Sqlite { folder } => format!("sqlite:{}", folder.path().join("fincore.db").display()),
+        }
+    }
+
+    /// The store, with its schema.
+    ///
+    /// # Panics
+    /// When the database cannot be opened or migrated.
+    pub async fn store(&self) -> Arc<dyn Store> {
+        self.migrate().await;
+        self.unmigrated_store().await
+    }
+
+    /// Applies the migrations.
+    ///
+    /// # Panics
+    /// When they cannot be applied.
+    pub async fn migrate(&self) {
+        match &self.place {
+            Place::Postgres { .. } => self.open_postgres().await.migrate().await,
+            Place::Sqlite { .. } => self.open_sqlite(None).await.migrate().await,
+        }
+        .expect("the migrations can be applied");
+    }
+
+    /// The store over the database as it is.
+    ///
+    /// # Panics
+    /// When the database cannot be opened.
+    pub async fn unmigrated_store(&self) -> Arc<dyn Store> {
+        match &self.place {
+            Place::Postgres { .. } => Arc::new(self.open_postgres().await),
+            Place::Sqlite { .. } => Arc::new(self.open_sqlite(None).await),
+        }
+    }
+
+    /// The store over a SQLite file that may not grow beyond so many pages.
+    ///
+    /// # Panics
+    /// When the database cannot be opened.
+    pub async fn bounded_sqlite_store(&self, max_pages: u32) -> Arc<dyn Store> {
+        Arc::new(self.open_sqlite(Some(max_pages)).await)
+    }
+
+    async fn open_postgres(&self) -> PostgresStore {
+        let mut options = PostgresOptions::new(self.url(), CONNECTIONS);
+        options.acquire_timeout = ACQUIRE_TIMEOUT;
+        options.statement_timeout = STATEMENT_TIMEOUT;
+        PostgresStore::connect(options).await.expect("the database answers")
+    }
+
+    async fn open_sqlite(&self, max_pages: Option<u32>) -> SqliteStore {
+        let Place::Sqlite { folder } = &self.place else { panic!("this is not a SQLite file") };
+        let mut options = SqliteOptions::new(folder.path().join("fincore.db"));
+        options.acquire_timeout = ACQUIRE_TIMEOUT;
+        options.max_pages = max_pages;
+        SqliteStore::open(options).await.expect("the file can be opened")
+    }
+
+    /// Runs SQL past the store, as an operator at a prompt would.
+    ///
+    /// # Errors
+    /// The database's own words.
+    pub async fn execute(&self, sql: &str) -> Result<(), String> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        let done = match &self.place {
+            Place::Postgres { .. } => sqlx::raw_sql(sql).execute(&mut self.postgres_connection().await).await.map(drop),
+            Place::Sqlite { .. } => sqlx::raw_sql(sql).execute(&mut self.sqlite_connection().await).await.map(drop),
+        };
+        done.map_err(|error| error.to_string())
+    }
+
+    /// Asks for one number past the store.
+    ///
+    /// # Panics
+    /// When the database does not answer with one.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let query = AssertSqlSafe(sql.to_owned());
+        match &self.place {
+            Place::Postgres { .. } => sqlx::query_scalar(query).fetch_one(&mut self.postgres_connection().await).await,
+            Place::Sqlite { .. } => sqlx::query_scalar(query).fetch_one(&mut self.sqlite_connection().await).await,
+        }
+        .expect("one number")
+    }
+
+    /// What some SQL answers in its text columns of this name, row by row: the way both databases explain a plan.
+    ///
+    /// # Panics
+    /// When the database refuses it.
+    pub async fn texts(&self, sql: &str, column: &str) -> Vec<String> {
+        use sqlx::Row as _;
+        let sql = AssertSqlSafe(sql.to_owned());
+        match &self.place {
+            Place::Postgres { .. } => {
+                let rows = sqlx::raw_sql(sql).fetch_all(&mut self.postgres_connection().await).await;
+                rows.expect("the database answers").iter().map(|row| row.get(column)).collect()
+            }
+            Place::Sqlite { .. } => {
+                let rows = sqlx::raw_sql(sql).fetch_all(&mut self.sqlite_connection().await).await;
+                rows.expect("the database answers").iter().map(|row| row.get(column)).collect()
+            }
+        }
+    }
+
+    /// Cuts all connections to a PostgreSQL database, and says whether it takes new ones from now on.
+    ///
+    /// # Panics
+    /// When the server does not let us.
+    pub async fn cut_connections(&self, after: Afterwards) {
+        let allowed = after == Afterwards::Open;
+        self.place.administer(&format!("alter database {{}} allow_connections {allowed}")).await.expect("a superuser");
+        let cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'";
+        self.place.administer(cut).await.expect("a superuser");
+    }
+
+    /// A connection past the store, to a PostgreSQL database.
+    async fn postgres_connection(&self) -> PgConnection {
+        let Place::Postgres { server, name } = &self.place else { panic!("this is a SQLite file") };
+        server.as_ref().clone().database(name).connect().await.expect("the database answers")
+    }
+
+    /// A connection past the store, to a SQLite file.
+    ///
+    /// # Panics
+    /// When this is not one.
+    pub async fn sqlite_connection(&self) -> SqliteConnection {
+        let Place::Sqlite { folder } = &self.place else { panic!("this is not a SQLite file") };
+        let options = SqliteConnectOptions::new().filename(folder.path().join("fincore.db"));
+        options.connect().await.expect("the file can be opened")
+    }
+}
+
+/// Whether a database whose connections were cut takes new ones.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Afterwards {
+    /// It does.
+    Open,
+    /// It does not.
+    Closed,
+}
+
+impl Place {
+    /// Runs a statement about the database, from outside it; `{}` stands for its name.
+    async fn administer(&self, statement: &str) -> sqlx::Result<()> {
+        let Self::Postgres { server, name } = self else { return Ok(()) };
+        let mut connection = server.connect().await?;
+        sqlx::raw_sql(AssertSqlSafe(statement.replace("{}", name))).execute(&mut connection).await?;
+        connection.close().await
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let Place::Postgres { server, name } = &self.place else { return };
+        let place = Place::Postgres { server: server.clone(), name: name.clone() };
+        // A thread with a runtime of its own: the test's may be ending, and a drop cannot wait on it.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(place.administer("drop database if exists {} with (force)")).map_err(std::io::Error::other)
+        });
+        if !matches!(dropped.join(), Ok(Ok(()))) {
+            let _ = writeln!(std::io::stderr(), "the test database {name} could not be dropped");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What the system's tests are made of: databases, a whole FinCore driven by hand, processes to kill, stores that die.
+//!
+//! Not here: the tests. They are one binary, `suite/`.
+
+pub mod build;
+pub mod clock;
+pub mod crash;
+pub mod database;
+pub mod process;
+pub mod world;

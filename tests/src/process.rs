@@ -1,0 +1,81 @@
+//! FinCore as a real process: started, killed, started again.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How a process is started.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Path of the binary.
+    pub binary: &'static str,
+    /// Its settings, as environment variables.
+    pub env: Vec<(&'static str, String)>,
+}
+
+/// A running process. Dropping it kills it.
+pub struct Running(Child);
+
+impl Program {
+    /// Runs a command to its end and returns what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[allow(clippy::must_use_candidate, reason = "some commands are run for what they do")]
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().expect("the binary can be started");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{args:?} failed: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Starts a command that runs until stopped.
+    #[must_use]
+    pub fn start(&self, args: &[&str]) -> Running {
+        Running(self.command(args).stdout(Stdio::null()).spawn().expect("the binary can be started"))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.binary);
+        command.args(args).env("FINCORE_LOG", "error,workflow=off").envs(self.env.iter().cloned());
+        command
+    }
+}
+
+impl Running {
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+
+    /// SIGTERM, then waits for the process to end by itself; returns whether it ended well.
+    ///
+    /// # Panics
+    /// When it does not end within a minute.
+    pub async fn terminate(mut self) -> bool {
+        let id = self.0.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status().expect("kill can be run");
+        for _ in 0..600 {
+            if let Some(status) = self.0.try_wait().expect("it is our child") {
+                return status.success();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the process did not end within a minute of SIGTERM");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+    listener.local_addr().expect("it is bound").port()
+}

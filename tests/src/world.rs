@@ -1,0 +1,301 @@
+//! A whole FinCore for a test: a store, an engine, a worker driven by hand, the API on a loopback port, and the
+//! sandbox PSP behind the real gateway. The test owns the clock and delivers the webhooks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use activities::gateway::{client::PspClient, stripe};
+use activities::psps::{Psp, Psps};
+use activities::worker::{Worker, WorkerOptions};
+use reqwest::StatusCode;
+use sandbox::{EntryKind, EventRecord, Sandbox, WebhookMode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::task::AbortHandle;
+use workflow::definition::{self, State};
+use workflow::engine::Engine;
+use workflow::history;
+use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
+use workflow::local_queue::NoQueue;
+use workflow::payment::Payment;
+use workflow::port::clock::{Clock, SystemRandom};
+use workflow::port::store::Store;
+use workflow::timeline;
+
+use crate::clock::TestClock;
+
+/// The sandbox's webhook secret, which tests sign with.
+pub const WEBHOOK_SECRET: &str = "whsec_0123456789abcdef0123456789abcdef";
+const SECRET_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
+
+/// Longer than any lease.
+pub const LEASE: Duration = Duration::from_secs(61);
+/// Longer than the first backoffs.
+pub const BACKOFF: Duration = Duration::from_secs(10);
+
+/// Rounds of work after which a payment that is still due goes in circles.
+const MAX_ROUNDS: usize = 50;
+
+/// A whole FinCore.
+pub struct World {
+    /// Where payments are kept, as the engine sees it.
+    pub store: Arc<dyn Store>,
+    /// The mover.
+    pub engine: Arc<Engine>,
+    /// The PSP.
+    pub sandbox: Arc<Sandbox>,
+    /// How the PSP is spoken to.
+    pub psps: Arc<Psps>,
+    /// The time.
+    pub clock: Arc<TestClock>,
+    /// Runs when told.
+    pub worker: Worker,
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// A client without a proxy.
+    pub http: reqwest::Client,
+    /// Whose payments they are.
+    pub merchant: MerchantId,
+    /// What opens the API.
+    pub secret: SecretString,
+    serving: AbortHandle,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// A worker that only moves when a test says so.
+#[must_use]
+pub fn worker(engine: &Arc<Engine>, psps: &Arc<Psps>, name: &str) -> Worker {
+    let options = WorkerOptions {
+        name: name.to_owned(),
+        concurrency: 16,
+        sweep_every: Duration::from_millis(20),
+        sweep_grace: Duration::ZERO,
+        longest_call: Duration::from_secs(2),
+        drain_timeout: Duration::from_secs(5),
+    };
+    Worker::new(Arc::clone(engine), Arc::clone(psps), options)
+}
+
+/// A client that goes straight to this machine.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    // There is one TLS provider in the program; a second call finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("TLS can be set up")
+}
+
+/// An engine that tells no queue: workers find what is due by sweeping.
+#[must_use]
+pub fn engine(store: &Arc<dyn Store>, clock: &Arc<TestClock>) -> Arc<Engine> {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    Arc::new(Engine::new(Arc::clone(store), Arc::new(NoQueue), clock, Arc::new(SystemRandom)))
+}
+
+/// The sandbox as a PSP account named `sandbox`.
+#[must_use]
+pub fn psps(sandbox: &Sandbox, clock: &Arc<TestClock>) -> Arc<Psps> {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    let config = stripe::StripeConfig::new("sandbox", vec![WEBHOOK_SECRET.into()]).expect("the secret is long enough");
+    let account = stripe::account("sandbox", sandbox.url(), SECRET_KEY.into()).expect("a loopback URL");
+    let client = PspClient::new(account, clock).expect("TLS can be set up");
+    Arc::new(Psps::new(vec![Psp { gateway: Arc::new(stripe::Stripe::new(config)), client }]))
+}
+
+/// A sandbox whose webhooks are delivered by the test.
+pub async fn sandbox() -> Arc<Sandbox> {
+    let config = sandbox::Config {
+        secret_key: SECRET_KEY.to_owned(),
+        webhook_secret: WEBHOOK_SECRET.to_owned(),
+        ..sandbox::Config::default()
+    };
+    let sandbox = Sandbox::start(config).await.expect("a loopback port is free");
+    sandbox.set_webhooks(WebhookMode::Off);
+    Arc::new(sandbox)
+}
+
+impl World {
+    /// A world over this store.
+    pub async fn over(store: Arc<dyn Store>) -> Self {
+        let clock = Arc::new(TestClock::new());
+        let merchant = MerchantId::new(clock.now(), [rand::random(), rand::random()]);
+        let id = ApiKeyId::new(clock.now(), [rand::random(), rand::random()]);
+        let (secret, key) = api::new_api_key(rand::random(), api::KeyMode::Test, id, merchant, clock.now());
+        store.add_api_key(&key).await.expect("the key is new");
+        Self::with(store, clock, sandbox().await, merchant, secret).await
+    }
+
+    /// The same world in a process that was started again, perhaps over a store that behaves differently.
+    pub async fn again(&self, store: Arc<dyn Store>) -> Self {
+        let (clock, sandbox) = (Arc::clone(&self.clock), Arc::clone(&self.sandbox));
+        Self::with(store, clock, sandbox, self.merchant, self.secret.clone()).await
+    }
+
+    async fn with(
+        store: Arc<dyn Store>,
+        clock: Arc<TestClock>,
+        sandbox: Arc<Sandbox>,
+        merchant: MerchantId,
+        secret: SecretString,
+    ) -> Self {
+        let engine = engine(&store, &clock);
+        let psps = psps(&sandbox, &clock);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
+        let api = listener.local_addr().expect("it is bound");
+        let state = api::ApiState {
+            engine: Arc::clone(&engine),
+            gateways: Arc::new(psps.gateways()),
+            config: api::ApiConfig { default_psp: "sandbox".to_owned(), docs_url: None },
+            metrics: Arc::new(String::new),
+        };
+        let serving = tokio::spawn(async move { axum::serve(listener, api::router(state)).await }).abort_handle();
+        let worker = worker(&engine, &psps, "test");
+        let http = http_client();
+        Self { store, engine, sandbox, psps, clock, worker, api, http, merchant, secret, serving }
+    }
+
+    /// A POST with this world's key.
+    pub async fn post(&self, path: &str, key: &str, body: &Value) -> (StatusCode, Value) {
+        let response = self
+            .http
+            .post(format!("http://{}{path}", self.api))
+            .bearer_auth(self.secret.expose_secret())
+            .header("Idempotency-Key", key)
+            .json(body)
+            .send()
+            .await
+            .expect("the API answers");
+        let status = response.status();
+        (status, response.json().await.expect("answers are JSON"))
+    }
+
+    /// A GET with this world's key.
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let request = self.http.get(format!("http://{}{path}", self.api)).bearer_auth(self.secret.expose_secret());
+        let response = request.send().await.expect("the API answers");
+        let status = response.status();
+        (status, response.json().await.expect("answers are JSON"))
+    }
+
+    /// Charges 12.00 EUR over the API.
+    pub async fn charge(&self, payment_method: &str, capture_method: &str) -> PaymentId {
+        let key = format!("key-{:032x}", rand::random::<u128>());
+        self.charge_as(&key, payment_method, capture_method).await
+    }
+
+    /// The same under a key of the test's choice.
+    pub async fn charge_as(&self, key: &str, payment_method: &str, capture_method: &str) -> PaymentId {
+        let body = json!({
+            "amount": 1200, "currency": "eur", "payment_method": payment_method, "capture_method": capture_method,
+        });
+        let (status, charge) = self.post("/v1/charges", key, &body).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{charge}");
+        charge["id"].as_str().expect("a charge has an id").parse().expect("of our kind")
+    }
+
+    /// Works until nothing is due at this time.
+    pub async fn work(&self) {
+        for _ in 0..MAX_ROUNDS {
+            if self.worker.run_once().await.expect("the store answers") == 0 {
+                return;
+            }
+        }
+        panic!("payments are still due after {MAX_ROUNDS} rounds of work: something goes in circles");
+    }
+
+    /// Works with many payments at a time until nothing is due.
+    pub async fn work_until_idle(&self) {
+        let stop = tokio_util::sync::CancellationToken::new();
+        let working = tokio::spawn({
+            let (worker, stop) = (self.worker.clone(), stop.clone());
+            async move { worker.run(stop).await }
+        });
+        while !self.store.due(self.clock.now(), 1).await.expect("the store answers").is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+        working.await.expect("the worker does not panic");
+        self.work().await;
+    }
+
+    /// Works, moving the clock whenever nothing is due, for as long as any payment backs off.
+    pub async fn work_patiently(&self) {
+        self.work().await;
+        for _ in 0..MAX_ROUNDS {
+            self.clock.skip(BACKOFF);
+            self.work().await;
+        }
+    }
+
+    /// The payment as it stands.
+    pub async fn payment(&self, id: PaymentId) -> Payment {
+        self.store.load(&[id]).await.expect("the store answers").pop().flatten().expect("the payment exists")
+    }
+
+    /// Its history as a ledger.
+    pub async fn ledger(&self, id: PaymentId) -> String {
+        timeline::ledger(&self.store.history(id).await.expect("the store answers"))
+    }
+
+    /// Delivers a webhook as the PSP would, signed at this world's time.
+    pub async fn deliver(&self, event: &EventRecord) -> StatusCode {
+        let signature = sandbox::sign(WEBHOOK_SECRET, self.clock.now().as_second(), &event.body);
+        self.deliver_signed(event.body.to_vec(), &signature).await
+    }
+
+    /// Posts bytes to the webhook route with this signature.
+    pub async fn deliver_signed(&self, body: Vec<u8>, signature: &str) -> StatusCode {
+        let request = self.http.post(format!("http://{}/v1/webhooks/sandbox", self.api));
+        let request = request.header("Stripe-Signature", signature).header("Content-Type", "application/json");
+        request.body(body).send().await.expect("the API answers").status()
+    }
+
+    /// The sandbox's events of this payment so far.
+    pub async fn events(&self, id: PaymentId) -> Vec<EventRecord> {
+        let reference = self.payment(id).await.psp_reference.expect("known at the PSP");
+        self.sandbox.events().into_iter().filter(|event| event.payment_intent == reference).collect()
+    }
+
+    /// Ends a test: nothing due, nothing leased, every chain intact, and the PSP's books agree with ours.
+    pub async fn finish(self) {
+        let due = self.store.due(self.clock.now(), 10).await.expect("the store answers");
+        assert!(due.is_empty(), "a test ends with nothing due: {due:?}");
+        let mut after = None;
+        loop {
+            let page = self.store.walk(after, 100).await.expect("the store answers");
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            // Other worlds may share the database; their money is at other PSPs.
+            for payment in page.iter().filter(|payment| payment.merchant_id == self.merchant) {
+                assert!(!payment.is_leased(), "{} is still leased", payment.id);
+                assert_eq!(payment.next_wake_at.is_none(), definition::has_ended(payment.state), "{}", payment.id);
+                let rows = self.store.history(payment.id).await.expect("the store answers");
+                history::verify(payment, &rows).expect("the chain is intact");
+                self.agree(payment);
+            }
+        }
+    }
+
+    /// The PSP's books and our row tell the same story, and the money moved at most once.
+    pub fn agree(&self, payment: &Payment) {
+        let reference = payment.id.to_string();
+        let entries: Vec<_> =
+            self.sandbox.ledger().into_iter().filter(|entry| entry.reference.as_deref() == Some(&reference)).collect();
+        let of = |kind: EntryKind| entries.iter().filter(move |entry| entry.kind == kind);
+        let sum = |kind| of(kind).map(|entry| entry.amount_minor).sum::<i64>();
+        assert!(of(EntryKind::Authorized).count() <= 1, "{reference} was authorized more than once: {entries:?}");
+        assert!(of(EntryKind::Captured).count() <= 1, "{reference} was captured more than once: {entries:?}");
+        if payment.state == State::InReview {
+            return;
+        }
+        assert_eq!(sum(EntryKind::Captured), payment.amount_captured_minor, "{reference}: {entries:?}");
+        assert_eq!(sum(EntryKind::Refunded), payment.amount_refunded_minor, "{reference}: {entries:?}");
+        let held = of(EntryKind::Authorized).count() > of(EntryKind::Voided).count() + of(EntryKind::Captured).count();
+        assert!(!held || !definition::has_ended(payment.state), "{reference} ended and holds money: {entries:?}");
+    }
+}

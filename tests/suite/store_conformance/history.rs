@@ -1,0 +1,68 @@
+//! History and dead letters: complete, in order, and never changed.
+
+use fincore_tests::build;
+use workflow::port::store::DeadLetterRow;
+
+use super::{apply, one};
+
+fincore_tests::on_each_database! {
+    async fn history_reads_back_in_order_with_its_chain_intact(database: TestDatabase) {
+        let store = database.store().await;
+        let new = build::new_payment(build::payment(1));
+        store.start(std::slice::from_ref(&new)).await.unwrap();
+        let (mut payment, mut rows) = (new.payment, vec![new.row]);
+        for _ in 0..12 {
+            let update = build::update(&payment, |_| {});
+            rows.extend(update.rows.iter().cloned());
+            payment = apply(&store, update).await;
+        }
+        let read = store.history(payment.id).await.unwrap();
+        assert_eq!(read, rows);
+        workflow::history::verify(&payment, &read).unwrap();
+        assert_eq!(store.history(build::payment_id(2)).await.unwrap(), []);
+    }
+
+    async fn history_cannot_be_rewritten(database: TestDatabase) {
+        let store = database.store().await;
+        let payment = one(&store, 1).await;
+        let before = store.history(payment.id).await.unwrap();
+        let mut attempts = vec![
+            "update payment_history set actor = 'nobody'",
+            "delete from payment_history",
+            "delete from payment_history where seq = 1",
+        ];
+        if database.is_postgres() {
+            attempts.extend(["truncate payment_history", "delete from payment_history where false"]);
+        } else {
+            attempts.push("insert or replace into payment_history select * from payment_history");
+        }
+        for attempt in attempts {
+            let refused = database.execute(attempt).await.expect_err(attempt);
+            assert!(refused.contains("payment_history is append-only"), "{attempt}: {refused}");
+        }
+        assert_eq!(store.history(payment.id).await.unwrap(), before);
+    }
+
+    async fn dead_letters_are_kept_and_read_newest_first(database: TestDatabase) {
+        let store = database.store().await;
+        let mut expected = Vec::new();
+        for number in 1..=3 {
+            let before = one(&store, number).await;
+            let moved = apply(&store, build::update(&before, |after| after.updated_at = build::at(number as i64))).await;
+            let after = apply(&store, build::review(&moved)).await;
+            expected.insert(0, DeadLetterRow {
+                payment_id: after.id,
+                seq: after.seq,
+                at: after.updated_at,
+                letter: build::dead_letter(),
+            });
+        }
+        assert_eq!(store.dead_letters(10).await.unwrap(), expected);
+        assert_eq!(store.dead_letters(2).await.unwrap(), expected[..2]);
+        for attempt in ["update dead_letters set reason = 'claims_exhausted'", "delete from dead_letters"] {
+            let refused = database.execute(attempt).await.expect_err(attempt);
+            assert!(refused.contains("dead_letters is append-only"), "{attempt}: {refused}");
+        }
+        assert_eq!(store.dead_letters(10).await.unwrap(), expected);
+    }
+}

@@ -1,0 +1,117 @@
+//! Lists: in order, bounded, and each merchant's own.
+
+use fincore_tests::build;
+use workflow::definition::State;
+use workflow::ids::PaymentId;
+use workflow::payment::Payment;
+use workflow::port::store::{Due, Page, StoreError};
+
+use super::{apply, one, started};
+
+fincore_tests::on_each_database! {
+    async fn what_is_due_is_listed_longest_overdue_first(database: TestDatabase) {
+        let store = database.store().await;
+        // Due at 3 h, at 1 h, now and in an hour's second half; one has ended and one is claimed for later.
+        let wakes = [(1, 10_800), (2, 3_600), (3, 0), (4, 5_400), (5, 1), (6, 2)];
+        let payments = started(&store, wakes.map(|(number, wake)| Payment {
+            next_wake_at: Some(build::at(wake)),
+            ..build::payment(number)
+        })).await;
+        apply(&store, build::end(&payments[4])).await;
+        let claimed = apply(&store, build::claim(&payments[5], build::at(7_200))).await;
+        let due = async |seconds, limit| {
+            let due = store.due(build::at(seconds), limit).await.unwrap();
+            due.into_iter().map(|due| (due.payment_id, due.seq)).collect::<Vec<_>>()
+        };
+        let [one, two, three, four] = [0, 1, 2, 3].map(|at: usize| (payments[at].id, 1));
+        assert_eq!(due(-1, 10).await, []);
+        assert_eq!(due(0, 10).await, [three]);
+        assert_eq!(due(3_599, 10).await, [three]);
+        assert_eq!(due(5_400, 10).await, [three, two, four]);
+        assert_eq!(due(99_999, 10).await, [three, two, four, (claimed.id, 2), one]);
+        assert_eq!(due(99_999, 2).await, [three, two]);
+        let named = store.due(build::at(0), 1).await.unwrap();
+        assert_eq!(named, [Due { payment_id: payments[2].id, seq: 1 }]);
+    }
+
+    async fn a_merchant_pages_through_its_own_payments_newest_first(database: TestDatabase) {
+        let store = database.store().await;
+        started(&store, (1..=7).map(|number| Payment {
+            merchant_id: build::merchant(if number % 3 == 0 { 2 } else { 1 }),
+            ..build::payment(number)
+        })).await;
+        let mut pages = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store.list(Page { merchant_id: build::merchant(1), after, limit: 2 }).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            pages.push(ids(&page));
+        }
+        let expected = [vec![7, 5], vec![4, 2], vec![1]].map(|page| page.into_iter().map(build::payment_id).collect());
+        assert_eq!(pages, expected as [Vec<PaymentId>; 3]);
+        let theirs = store.list(Page { merchant_id: build::merchant(2), after: None, limit: 10 }).await.unwrap();
+        assert_eq!(ids(&theirs), [6, 3].map(build::payment_id));
+        let nobody = store.list(Page { merchant_id: build::merchant(3), after: None, limit: 10 }).await.unwrap();
+        assert_eq!(nobody, []);
+    }
+
+    async fn a_walk_passes_every_payment_once(database: TestDatabase) {
+        let store = database.store().await;
+        let payments = started(&store, (1..=5).map(|number| Payment {
+            merchant_id: build::merchant(number % 2),
+            ..build::payment(number)
+        })).await;
+        let first = store.walk(None, 3).await.unwrap();
+        let rest = store.walk(Some(first[2].id), 3).await.unwrap();
+        assert_eq!(store.walk(Some(rest[1].id), 3).await.unwrap(), []);
+        assert_eq!([first, rest].concat(), payments);
+    }
+
+    async fn a_payment_is_found_by_the_psps_name_for_it(database: TestDatabase) {
+        let store = database.store().await;
+        let before = one(&store, 1).await;
+        one(&store, 2).await;
+        assert_eq!(store.by_psp_reference("sandbox", "pi_1").await.unwrap(), None);
+        apply(&store, build::update(&before, |after| after.psp_reference = Some("pi_1".to_owned()))).await;
+        assert_eq!(store.by_psp_reference("sandbox", "pi_1").await.unwrap(), Some(before.id));
+        assert_eq!(store.by_psp_reference("another", "pi_1").await.unwrap(), None);
+        assert_eq!(store.by_psp_reference("sandbox", "pi_2").await.unwrap(), None);
+    }
+
+    async fn open_payments_are_counted_by_state(database: TestDatabase) {
+        let store = database.store().await;
+        assert_eq!(store.open_counts().await.unwrap(), []);
+        let payments = started(&store, (1..=6).map(build::payment)).await;
+        apply(&store, build::end(&payments[0])).await;
+        apply(&store, build::claim(&payments[1], build::at(60))).await;
+        apply(&store, build::claim(&payments[2], build::at(60))).await;
+        apply(&store, build::review(&payments[3])).await;
+        let mut counts = store.open_counts().await.unwrap();
+        counts.sort_by_key(|(state, _)| *state as usize);
+        assert_eq!(counts, [(State::Created, 2), (State::Authorizing, 2), (State::InReview, 1)]);
+    }
+
+    async fn an_api_key_is_found_by_the_hash_of_its_secret(database: TestDatabase) {
+        let store = database.store().await;
+        let (mut first, mut second) = (build::api_key(1), build::api_key(2));
+        second.merchant_id = first.merchant_id;
+        second.revoked_at = Some(build::at(5));
+        first.created_at = build::at(3);
+        for key in [&first, &second] {
+            store.add_api_key(key).await.unwrap();
+        }
+        assert_eq!(store.api_key(first.secret_hash).await.unwrap(), Some(first.clone()));
+        assert_eq!(store.api_key(second.secret_hash).await.unwrap(), Some(second));
+        assert_eq!(store.api_key(build::api_key(3).secret_hash).await.unwrap(), None);
+        let mut same_secret = build::api_key(4);
+        same_secret.secret_hash = first.secret_hash;
+        let refused = store.add_api_key(&same_secret).await;
+        assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+        assert_eq!(database.number("select count(*) from merchants").await, 1, "a key that failed leaves no merchant");
+    }
+}
+
+fn ids(payments: &[Payment]) -> Vec<PaymentId> {
+    payments.iter().map(|payment| payment.id).collect()
+}

@@ -1,0 +1,80 @@
+//! Migrations, the check for them, and the lists that repeat the definition.
+
+use fincore_tests::build;
+use fincore_tests::database::TestDatabase;
+use workflow::port::store::{Started, StoreError};
+
+fincore_tests::on_each_database! {
+    async fn an_unmigrated_database_is_told_apart(database: TestDatabase) {
+        let store = database.unmigrated_store().await;
+        let missing = refused(store.check().await);
+        assert!(missing.contains("migration 1 is missing") && missing.contains("fincore migrate"), "{missing}");
+        database.migrate().await;
+        store.check().await.unwrap();
+        assert_eq!(store.start(&[build::new_payment(build::payment(1))]).await.unwrap(), [Started::Created]);
+    }
+
+    async fn migrating_twice_and_side_by_side_is_harmless(database: TestDatabase) {
+        tokio::join!(database.migrate(), database.migrate(), database.migrate());
+        database.store().await.check().await.unwrap();
+    }
+
+    async fn another_schema_is_told_apart(database: TestDatabase) {
+        let store = database.store().await;
+        let changed = "update _sqlx_migrations set checksum = installed where version = 2";
+        let changed = changed.replace("installed", if database.is_postgres() { "'\\x00'" } else { "x'00'" });
+        database.execute(&changed).await.unwrap();
+        assert!(refused(store.check().await).contains("migration 2 is another one"));
+        database.execute("delete from _sqlx_migrations where version >= 2").await.unwrap();
+        assert!(refused(store.check().await).contains("migration 2 is missing"));
+    }
+
+    async fn a_later_schema_is_told_apart(database: TestDatabase) {
+        let store = database.store().await;
+        let later = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+            select 9999, description, success, checksum, execution_time from _sqlx_migrations where version = 1";
+        database.execute(later).await.unwrap();
+        assert!(refused(store.check().await).contains("migration 9999"));
+    }
+
+    async fn the_due_query_uses_its_index(database: TestDatabase) {
+        let store = database.store().await;
+        super::started(&store, (1..=200).map(build::payment)).await;
+        let plan = plan_of_due(&database).await;
+        let index = if database.is_postgres() { "payments_wake_hour" } else { "payments_next_wake" };
+        assert!(plan.contains(index), "{plan}");
+        assert!(!plan.contains("SCAN payments") || plan.contains("USING INDEX"), "{plan}");
+    }
+}
+
+fn refused(result: Result<(), StoreError>) -> String {
+    match result {
+        Err(StoreError::Refused(error)) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The plan of the statement that the store really uses.
+async fn plan_of_due(database: &TestDatabase) -> String {
+    let saved = saved_queries(if database.is_postgres() { "postgres" } else { "sqlite" });
+    let query = saved.into_iter().find(|query| query.contains("order by next_wake_at_us")).unwrap();
+    if database.is_postgres() {
+        let explain = format!(
+            "set enable_seqscan = off; set enable_bitmapscan = off; set plan_cache_mode = force_generic_plan;
+            prepare due as {query}; explain execute due(1, 2, 3)"
+        );
+        return database.texts(&explain, "QUERY PLAN").await.join("\n");
+    }
+    database.texts(&format!("explain query plan {query}"), "detail").await.join("\n")
+}
+
+/// The statements of a store, as its crate saves them for building without a database.
+pub(super) fn saved_queries(store: &str) -> Vec<String> {
+    let folder = format!("{}/../workflow/{store}/.sqlx", env!("CARGO_MANIFEST_DIR"));
+    let query = |entry: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let saved: serde_json::Value = serde_json::from_str(&text).unwrap();
+        saved["query"].as_str().unwrap().to_owned()
+    };
+    std::fs::read_dir(folder).unwrap().map(query).collect()
+}

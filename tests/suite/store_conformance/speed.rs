@@ -1,0 +1,100 @@
+//! What the schema does for speed, where it could be lost without any other test noticing.
+
+use std::sync::Arc;
+
+use fincore_tests::build;
+use fincore_tests::database::TestDatabase;
+use workflow::port::store::{Page, Store, Updated, WebhookOutcome};
+
+/// How often the server is asked whether its sessions have told their counts, which they do at the latest when they end.
+const STATISTICS_POLLS: usize = 200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moves_on_postgres_leave_the_indexes_alone() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let store = database.store().await;
+    let payments = super::started(&store, (1..=100).map(build::payment)).await;
+    // Claimed for less than an hour, so that the due index need not change either. Once only: to make room for a second
+    // time the server has to clear dead rows away, and how soon it may depends on whatever else runs on it.
+    let batch: Vec<_> = payments.iter().map(|payment| build::claim(payment, build::at(1))).collect();
+    assert_eq!(store.update(&batch).await.unwrap(), vec![Updated::Applied; batch.len()]);
+    drop(store);
+    counted(&database, "n_tup_upd", 100).await;
+    let hot = counted(&database, "n_tup_hot_upd", 1).await;
+    assert!(hot >= 95, "{hot} of 100 updates were heap-only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_on_postgres_reads_a_table_from_end_to_end() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let store = database.store().await;
+    // On empty tables first: plans are made then, and are kept while the tables grow.
+    let updates = use_everything(&store, 0).await + use_everything(&store, 1).await;
+    drop(store);
+    counted(&database, "n_tup_upd", updates).await;
+    let scanned = "select coalesce(string_agg(relname, ', '), 'none') as tables from pg_stat_user_tables
+        where seq_tup_read > 0 and relname <> '_sqlx_migrations'";
+    assert_eq!(database.texts(scanned, "tables").await, ["none"]);
+}
+
+#[tokio::test]
+async fn no_statement_on_sqlite_reads_a_table_from_end_to_end() {
+    let database = TestDatabase::sqlite();
+    database.migrate().await;
+    let mut seen = 0;
+    for query in super::schema::saved_queries("sqlite") {
+        let plan = database.texts(&format!("explain query plan {query}"), "detail").await;
+        for step in plan.iter().filter(|step| step.starts_with("SCAN") && !step.contains("USING")) {
+            let harmless = ["SCAN CONSTANT ROW", "SCAN json_each VIRTUAL TABLE", "SCAN _sqlx_migrations"];
+            assert!(harmless.iter().any(|harmless| step.starts_with(harmless)), "{step}: {query}");
+        }
+        seen += plan.len();
+    }
+    assert!(seen > 10, "only {seen} steps of plans were looked at");
+}
+
+/// Calls every method of the port and returns how many payments it has moved.
+async fn use_everything(store: &Arc<dyn Store>, round: u64) -> i64 {
+    let payments = super::started(store, (1..=10).map(|number| build::payment(number + 100 * round))).await;
+    let event = format!("evt_{round}");
+    let waiting = build::webhook(&format!("evt_waiting_{round}"), None, WebhookOutcome::Unmatched);
+    store.keep_webhooks(std::slice::from_ref(&waiting)).await.unwrap();
+    let batch = [
+        build::claim(&payments[0], build::at(60)),
+        build::by_webhook(build::end(&payments[1]), &event),
+        build::by_webhook(build::end(&payments[2]), &waiting.event_id),
+        build::by_request(build::review(&payments[3]), &event),
+    ];
+    assert_eq!(store.update(&batch).await.unwrap(), vec![Updated::Applied; batch.len()]);
+    let id = payments[0].id;
+    store.load(&[id]).await.unwrap();
+    store.due(build::at(0), 10).await.unwrap();
+    store.history(id).await.unwrap();
+    store.list(Page { merchant_id: build::merchant(1), after: None, limit: 10 }).await.unwrap();
+    store.walk(None, 10).await.unwrap();
+    store.by_psp_reference("sandbox", "pi_1").await.unwrap();
+    store.request(&build::request(&payments[0]).scope).await.unwrap();
+    store.start(&[build::new_payment(payments[0].clone())]).await.unwrap();
+    store.webhook("sandbox", &event).await.unwrap();
+    store.unmatched_webhooks(build::at(0), 10).await.unwrap();
+    store.dead_letters(10).await.unwrap();
+    store.open_counts().await.unwrap();
+    let key = build::api_key(round);
+    store.add_api_key(&key).await.unwrap();
+    store.api_key(key.secret_hash).await.unwrap();
+    store.check().await.unwrap();
+    batch.len() as i64
+}
+
+/// Waits until the server's statistics of the payments have reached a number, and returns what they say.
+async fn counted(database: &TestDatabase, column: &str, expected: i64) -> i64 {
+    let count = format!("select {column} from pg_stat_user_tables where relname = 'payments'");
+    for _ in 0..STATISTICS_POLLS {
+        let told = database.number(&count).await;
+        if told >= expected {
+            return told;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("the server's statistics never told of {expected} in {column}");
+}

@@ -1,0 +1,149 @@
+//! Webhooks doubled, early, late, out of order, forged, and for payments nobody knows.
+
+use std::time::Duration;
+
+use fincore_tests::world::{LEASE, WEBHOOK_SECRET, World};
+use reqwest::StatusCode;
+use sandbox::EventRecord;
+use serde_json::json;
+use workflow::definition::State;
+use workflow::engine::worker::{Claimed, Reported, Then};
+use workflow::event::{Event, Unknown};
+use workflow::port::clock::Clock;
+use workflow::port::queue::Wake;
+
+async fn event(world: &World, id: workflow::ids::PaymentId, kind: &str) -> EventRecord {
+    world.events(id).await.into_iter().find(|event| event.kind == kind).expect("the sandbox recorded it")
+}
+
+crate::on_each_store! {
+    async fn a_doubled_webhook_moves_the_payment_once(world: World) {
+        let id = world.charge("pm_sandbox_processing", "automatic").await;
+        world.work().await;
+        world.sandbox.settle_processing();
+        let authorized = event(&world, id, "payment_intent.amount_capturable_updated").await;
+        let all = futures_util::future::join_all((0..20).map(|_| world.deliver(&authorized))).await;
+        assert!(all.iter().all(|status| *status == StatusCode::OK), "{all:?}");
+        world.work().await;
+        assert_eq!(world.deliver(&authorized).await, StatusCode::OK);
+        let ledger = world.ledger(id).await;
+        assert_eq!(ledger.matches("psp      authorized").count(), 1, "{ledger}");
+        assert_eq!(world.payment(id).await.state, State::Succeeded);
+        world.finish().await;
+    }
+
+    async fn a_webhook_before_our_own_response_wins_and_the_response_is_stale(world: World) {
+        let id = world.charge("pm_card_visa", "automatic").await;
+        let wake = Wake { payment_id: id, seq: 1, snapshot: None };
+        let Claimed::Work(lease) = world.engine.wake(wake, "slow").await.unwrap() else { panic!("it was due") };
+        // The call has been made, and the PSP's webhook overtakes its answer.
+        let other = world.charge("pm_card_visa", "manual").await;
+        world.sandbox.fail_next(sandbox::Operation::Create, sandbox::Fault::DropBefore, 0);
+        world.work().await;
+        let captured = event(&world, other, "payment_intent.amount_capturable_updated").await;
+        let body = String::from_utf8(captured.body.to_vec()).unwrap().replace(&other.to_string(), &id.to_string());
+        let body = body.replace(&captured.id, "evt_early");
+        let signature = sandbox::sign(WEBHOOK_SECRET, world.clock.now().as_second(), body.as_bytes());
+        assert_eq!(world.deliver_signed(body.into_bytes(), &signature).await, StatusCode::OK);
+        assert_eq!(world.payment(id).await.state, State::Finalizing);
+        let late = Event::Unknown { why: Unknown::Timeout, detail: "late".to_owned() };
+        assert_eq!(world.engine.report(*lease, late, None, Then::GoOn).await.unwrap(), Reported::Late);
+        assert_eq!(world.payment(id).await.state, State::Finalizing, "a late answer undoes nothing");
+    }
+
+    async fn webhooks_out_of_order_end_the_same(world: World) {
+        let id = world.charge("pm_card_visa", "automatic").await;
+        world.work().await;
+        let mut events = world.events(id).await;
+        events.reverse();
+        for event in &events {
+            assert_eq!(world.deliver(event).await, StatusCode::OK);
+        }
+        let ledger = world.ledger(id).await;
+        assert_eq!(world.payment(id).await.state, State::Succeeded, "{ledger}");
+        assert_eq!(ledger.matches("(stale)").count(), events.len(), "all of it was old news:\n{ledger}");
+        world.finish().await;
+    }
+
+    async fn late_news_of_money_we_knew_of_leaves_a_canceled_charge_alone(world: World) {
+        let id = world.charge("pm_card_visa", "manual").await;
+        world.work().await;
+        world.post(&format!("/v1/charges/{id}/cancel"), "c", &json!({})).await;
+        world.work().await;
+        let authorized = event(&world, id, "payment_intent.amount_capturable_updated").await;
+        assert_eq!(world.deliver(&authorized).await, StatusCode::OK);
+        assert_eq!(world.payment(id).await.state, State::Canceled);
+        world.finish().await;
+    }
+
+    async fn a_success_after_the_end_is_undone(world: World) {
+        // The void's answer is lost for a payment that needs action; an operator's PSP-side approval comes later.
+        let id = world.charge("pm_card_chargeDeclined", "automatic").await;
+        world.work().await;
+        assert_eq!(world.payment(id).await.state, State::Failed);
+        let reference = world.payment(id).await.psp_reference.unwrap();
+        let other = world.charge("pm_card_visa", "manual").await;
+        world.work().await;
+        let template = event(&world, other, "payment_intent.amount_capturable_updated").await;
+        let theirs = world.payment(other).await.psp_reference.unwrap();
+        let body = String::from_utf8(template.body.to_vec()).unwrap();
+        let body = body.replace(&other.to_string(), &id.to_string()).replace(&theirs, &reference).replace(&template.id, "evt_late");
+        let signature = sandbox::sign(WEBHOOK_SECRET, world.clock.now().as_second(), body.as_bytes());
+        assert_eq!(world.deliver_signed(body.into_bytes(), &signature).await, StatusCode::OK);
+        assert_eq!(world.payment(id).await.state, State::Canceling);
+        world.work().await;
+        assert_eq!(world.payment(id).await.state, State::Canceled, "{}", world.ledger(id).await);
+        world.work().await;
+        world.finish().await;
+    }
+
+    async fn a_forged_or_stale_webhook_is_refused_and_nothing_is_stored(world: World) {
+        let id = world.charge("pm_sandbox_processing", "automatic").await;
+        world.work().await;
+        world.sandbox.settle_processing();
+        let news = event(&world, id, "payment_intent.amount_capturable_updated").await;
+        let before = world.ledger(id).await;
+        let now = world.clock.now().as_second();
+        let good = sandbox::sign(WEBHOOK_SECRET, now, &news.body);
+        let mut altered = news.body.to_vec();
+        altered.push(b' ');
+        for (body, signature) in [
+            (news.body.to_vec(), sandbox::sign("whsec_ffffffffffffffffffffffffffffffff", now, &news.body)),
+            (news.body.to_vec(), sandbox::sign(WEBHOOK_SECRET, now - 301, &news.body)),
+            (news.body.to_vec(), sandbox::sign(WEBHOOK_SECRET, now + 301, &news.body)),
+            (news.body.to_vec(), "t=1,v1=00".to_owned()),
+            (news.body.to_vec(), String::new()),
+            (news.body.to_vec(), good.replace("v1=", "v0=")),
+            (altered, good),
+        ] {
+            assert_eq!(world.deliver_signed(body, &signature).await, StatusCode::BAD_REQUEST, "{signature}");
+        }
+        assert_eq!(world.ledger(id).await, before);
+        assert!(world.store.webhook("sandbox", &news.id).await.unwrap().is_none());
+        assert_eq!(world.deliver(&news).await, StatusCode::OK);
+        world.work().await;
+        world.finish().await;
+    }
+
+    async fn a_webhook_for_a_payment_nobody_knows_is_kept_and_matched_later(world: World) {
+        let id = world.charge("pm_sandbox_processing", "automatic").await;
+        world.work().await;
+        world.sandbox.settle_processing();
+        let news = event(&world, id, "payment_intent.amount_capturable_updated").await;
+        // Another installation's payment: the same PSP account sends us its webhooks, too.
+        let foreign = "ch_00000000000070008000000000000001";
+        let body = String::from_utf8(news.body.to_vec()).unwrap();
+        let body = body.replace(&id.to_string(), foreign).replace(&news.id, "evt_foreign");
+        let signature = sandbox::sign(WEBHOOK_SECRET, world.clock.now().as_second(), body.as_bytes());
+        assert_eq!(world.deliver_signed(body.into_bytes(), &signature).await, StatusCode::OK);
+        let kept = world.store.unmatched_webhooks(world.clock.now() - Duration::from_hours(1), 10).await.unwrap();
+        assert_eq!(kept.len(), 1);
+        world.work().await;
+        let kept = world.store.unmatched_webhooks(world.clock.now() - Duration::from_hours(1), 10).await.unwrap();
+        assert_eq!(kept.len(), 1, "it still fits nobody");
+        world.clock.skip(LEASE);
+        assert_eq!(world.deliver(&news).await, StatusCode::OK);
+        world.work().await;
+        world.finish().await;
+    }
+}

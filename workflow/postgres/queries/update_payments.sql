@@ -1,0 +1,96 @@
+-- Moves payments by compare-and-set, each with the rows that explain it and with what caused it; returns those that
+-- were moved. Everything that is inserted is joined with them, so a payment that has moved on takes nothing along.
+
+-- Payments whose cause was handled already: a webhook event that is in the inbox and waits no longer, a request whose
+-- key is taken. What happens between this look and the inserts below, their indexes decide.
+with barred as (
+    select event.moving as id
+    from unnest($1::uuid[], $2::text[], $3::text[]) as event (moving, psp, event_id)
+    cross join lateral (
+        select from webhook_events
+        where psp = event.psp and event_id = event.event_id and outcome <> 'unmatched'
+        limit 1
+    ) as handled
+    union all
+    select request.moving
+    from unnest($9::uuid[], $10::uuid[], $11::text[], $12::text[]) as request (moving, merchant_id, route, key)
+    cross join lateral (
+        select from idempotency_keys
+        where merchant_id = request.merchant_id and route = request.route and key = request.key
+        limit 1
+    ) as handled
+), moved as (
+    update payments set
+        state = input.state,
+        state_since_us = input.state_since_us,
+        goal = input.goal,
+        seq = input.seq,
+        head_hash = input.head_hash,
+        fence = input.fence,
+        lease_until_us = input.lease_until_us,
+        next_wake_at_us = input.next_wake_at_us,
+        attempt = input.attempt,
+        claims = input.claims,
+        operation = input.operation,
+        psp_reference = input.psp_reference,
+        amount_authorized_minor = input.amount_authorized_minor,
+        amount_to_capture_minor = input.amount_to_capture_minor,
+        amount_captured_minor = input.amount_captured_minor,
+        amount_refunded_minor = input.amount_refunded_minor,
+        failure = input.failure,
+        next_action = input.next_action,
+        updated_at_us = input.updated_at_us
+    from unnest(
+        $18::uuid[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
+        $25::bytea[], $26::bigint[], $27::bigint[], $28::bigint[], $29::integer[], $30::integer[], $31::integer[],
+        $32::text[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bigint[]
+    ) as input (
+        id, expected_seq, expected_fence, state, state_since_us, goal, seq,
+        head_hash, fence, lease_until_us, next_wake_at_us, attempt, claims, operation,
+        psp_reference, amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
+        failure, next_action, updated_at_us
+    )
+    -- Says the same as the line after it, to the planner: rows are found by their ids and locked in the order of them.
+    where payments.id = any($18)
+        and payments.id = input.id
+        and payments.seq = input.expected_seq
+        and payments.fence = input.expected_fence
+        and payments.id not in (select id from barred)
+    returning payments.id
+), history as (
+    insert into payment_history (
+        payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
+    )
+    select input.* from unnest(
+        $40::uuid[], $41::bigint[], $42::bigint[], $43::text[], $44::text[], $45::text[], $46::text[],
+        $47::integer[], $48::text[], $49::text[], $50::bytea[], $51::bytea[]
+    ) as input (payment_id) join moved on moved.id = input.payment_id
+), inbox as (
+    insert into webhook_events (psp, event_id, event_type, body, received_at_us, payment_id, outcome)
+    select psp, event_id, event_type, body, received_at_us, payment_id, outcome from unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[], $7::uuid[], $8::text[]
+    ) as input (moving, psp, event_id, event_type, body, received_at_us, payment_id, outcome)
+    join moved on moved.id = input.moving
+    -- An event that waited is replaced. One that somebody else has handled since we looked is set to null, which its
+    -- column refuses: the whole statement then counts for nothing, as it must, and the adapter takes its elements one
+    -- by one.
+    on conflict (psp, event_id) do update set
+        event_type = excluded.event_type,
+        body = excluded.body,
+        received_at_us = excluded.received_at_us,
+        payment_id = excluded.payment_id,
+        outcome = case webhook_events.outcome when 'unmatched' then excluded.outcome end
+), answered as (
+    insert into idempotency_keys (merchant_id, route, key, fingerprint, payment_id, status, body, created_at_us)
+    select merchant_id, route, key, fingerprint, payment_id, status, body, created_at_us from unnest(
+        $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::bytea[], $14::uuid[], $15::integer[], $16::text[],
+        $17::bigint[]
+    ) as input (moving, merchant_id, route, key, fingerprint, payment_id, status, body, created_at_us)
+    join moved on moved.id = input.moving
+), dead as (
+    insert into dead_letters (payment_id, seq, at_us, reason, last_error)
+    select input.* from unnest(
+        $52::uuid[], $53::bigint[], $54::bigint[], $55::text[], $56::text[]
+    ) as input (payment_id) join moved on moved.id = input.payment_id
+)
+select id from moved

@@ -1,0 +1,102 @@
+//! The store in a SQLite file: the default, with nothing to install.
+//!
+//! Every call that writes is one transaction over its whole batch, on the one connection that writes. Statements stand
+//! one to a function, under the names they have in the PostgreSQL crate too; a difference is explained where it stands.
+//!
+//! Deliberately not here: deciding anything, reading the clock, and SQL that is put together at run time.
+
+mod columns;
+mod connect;
+mod error;
+mod keys;
+mod read;
+mod row;
+mod schema;
+mod start;
+mod update;
+mod webhooks;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use workflow::definition::State;
+use workflow::history::{Hash, HistoryRow};
+use workflow::ids::PaymentId;
+use workflow::payment::Payment;
+use workflow::port::store::{
+    ApiKey, DeadLetterRow, Due, NewPayment, Page, RequestRecord, RequestScope, Started, Store, StoreError, Update,
+    Updated, WebhookEvent,
+};
+
+pub use connect::{SqliteOptions, SqliteStore};
+pub use schema::SchemaMismatch;
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn start(&self, batch: &[NewPayment]) -> Result<Vec<Started>, StoreError> {
+        start::start(self, batch).await
+    }
+
+    async fn update(&self, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
+        update::update(self, batch).await
+    }
+
+    async fn load(&self, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError> {
+        read::load(self, ids).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+        read::due(self, now, limit).await
+    }
+
+    async fn history(&self, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {
+        read::history(self, id).await
+    }
+
+    async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {
+        read::list(self, page).await
+    }
+
+    async fn walk(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, StoreError> {
+        read::walk(self, after, limit).await
+    }
+
+    async fn by_psp_reference(&self, psp: &str, psp_reference: &str) -> Result<Option<PaymentId>, StoreError> {
+        read::by_psp_reference(self, psp, psp_reference).await
+    }
+
+    async fn request(&self, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {
+        start::request(self, scope).await
+    }
+
+    async fn keep_webhooks(&self, batch: &[WebhookEvent]) -> Result<(), StoreError> {
+        webhooks::keep(self, batch).await
+    }
+
+    async fn webhook(&self, psp: &str, event_id: &str) -> Result<Option<WebhookEvent>, StoreError> {
+        webhooks::webhook(self, psp, event_id).await
+    }
+
+    async fn unmatched_webhooks(&self, received_after: Timestamp, limit: u32) -> Result<Vec<WebhookEvent>, StoreError> {
+        webhooks::unmatched(self, received_after, limit).await
+    }
+
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+        read::dead_letters(self, limit).await
+    }
+
+    async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {
+        read::open_counts(self).await
+    }
+
+    async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+        keys::add_api_key(self, key).await
+    }
+
+    async fn api_key(&self, secret_hash: Hash) -> Result<Option<ApiKey>, StoreError> {
+        keys::api_key(self, secret_hash).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        schema::check(self).await
+    }
+}

@@ -1,0 +1,194 @@
+//! Payments and what is told of them, read. Each list has a limit that its caller names.
+//!
+//! Not here: the inbox (`webhooks.rs`) and requests (`start.rs`).
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+use workflow::definition::State;
+use workflow::history::HistoryRow;
+use workflow::ids::PaymentId;
+use workflow::payment::Payment;
+use workflow::port::store::{DeadLetterRow, Due, Page, StoreError};
+
+use crate::SqliteStore;
+use crate::columns::us;
+use crate::connect::within;
+use crate::error::store_error;
+use crate::row::{FactRow, LetterRow, PaymentRow, Place};
+
+/// Selects payments with all their columns; the list of columns is written once.
+macro_rules! select_payments {
+    ($which:literal, $($parameter:expr),+) => {
+        sqlx::query_as!(
+            PaymentRow,
+            r#"select id as "id: Uuid", merchant_id as "merchant_id: Uuid", psp, payment_method, amount_minor, currency,
+                capture_method, return_url, description, metadata, definition_version as "definition_version: i32",
+                created_at_us, state, state_since_us, goal, seq, head_hash, fence, lease_until_us, next_wake_at_us,
+                attempt as "attempt: i32", claims as "claims: i32", operation as "operation: i32", psp_reference,
+                amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
+                failure, next_action, updated_at_us
+            from payments "# + $which,
+            $($parameter),+
+        )
+    };
+}
+
+pub(crate) async fn load(store: &SqliteStore, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let uuids: Vec<String> = ids.iter().map(|id| id.uuid().simple().to_string()).collect();
+    let uuids = serde_json::json!(uuids).to_string();
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_by_ids(&mut held, &uuids)).await;
+    let rows = held.settle(outcome).map_err(store_error)?;
+    let found: HashMap<PaymentId, Payment> = rows
+        .into_iter()
+        .map(|row| Payment::try_from(row).map(|payment| (payment.id, payment)))
+        .collect::<Result<_, _>>()?;
+    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+}
+
+/// SQLite has no arrays: the ids come as a JSON array of their hexadecimal forms.
+async fn select_by_ids(connection: &mut SqliteConnection, ids: &str) -> sqlx::Result<Vec<PaymentRow>> {
+    select_payments!("where id in (select unhex(value) from json_each(?))", ids).fetch_all(connection).await
+}
+
+pub(crate) async fn list(store: &SqliteStore, page: Page) -> Result<Vec<Payment>, StoreError> {
+    let before = page.after.map_or(Uuid::max(), PaymentId::uuid);
+    let mut held = store.reader().await?;
+    let outcome =
+        within(held.patience(), select_page(&mut held, page.merchant_id.uuid(), before, page.limit.into())).await;
+    held.settle(outcome).map_err(store_error)?.into_iter().map(Payment::try_from).collect()
+}
+
+async fn select_page(
+    connection: &mut SqliteConnection,
+    merchant_id: Uuid,
+    before: Uuid,
+    limit: i64,
+) -> sqlx::Result<Vec<PaymentRow>> {
+    select_payments!("where merchant_id = ? and id < ? order by id desc limit ?", merchant_id, before, limit)
+        .fetch_all(connection)
+        .await
+}
+
+pub(crate) async fn walk(
+    store: &SqliteStore,
+    after: Option<PaymentId>,
+    limit: u32,
+) -> Result<Vec<Payment>, StoreError> {
+    let after = after.map_or(Uuid::nil(), PaymentId::uuid);
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_after(&mut held, after, limit.into())).await;
+    held.settle(outcome).map_err(store_error)?.into_iter().map(Payment::try_from).collect()
+}
+
+async fn select_after(connection: &mut SqliteConnection, after: Uuid, limit: i64) -> sqlx::Result<Vec<PaymentRow>> {
+    select_payments!("where id > ? order by id limit ?", after, limit).fetch_all(connection).await
+}
+
+pub(crate) async fn due(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_due(&mut held, us(now), limit.into())).await;
+    held.settle(outcome).map_err(store_error)
+}
+
+/// By the instant itself: SQLite has no use for the hour that the PostgreSQL schema keeps.
+async fn select_due(connection: &mut SqliteConnection, now_us: i64, limit: i64) -> sqlx::Result<Vec<Due>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: Uuid", seq from payments
+        where next_wake_at_us <= ?
+        order by next_wake_at_us limit ?"#,
+        now_us,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| Due { payment_id: PaymentId::from_uuid(row.id), seq: row.seq }).collect())
+}
+
+pub(crate) async fn history(store: &SqliteStore, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_history(&mut held, id.uuid())).await;
+    held.settle(outcome).map_err(store_error)?.into_iter().map(HistoryRow::try_from).collect()
+}
+
+async fn select_history(connection: &mut SqliteConnection, payment_id: Uuid) -> sqlx::Result<Vec<FactRow>> {
+    sqlx::query_as!(
+        FactRow,
+        r#"select payment_id as "payment_id: Uuid", seq, at_us, event, actor, from_state, to_state,
+            attempt as "attempt: i32", verdict, data, payload_hash, hash
+        from payment_history where payment_id = ? order by seq"#,
+        payment_id
+    )
+    .fetch_all(connection)
+    .await
+}
+
+pub(crate) async fn by_psp_reference(
+    store: &SqliteStore,
+    psp: &str,
+    psp_reference: &str,
+) -> Result<Option<PaymentId>, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_by_psp_reference(&mut held, psp, psp_reference)).await;
+    Ok(held.settle(outcome).map_err(store_error)?.map(PaymentId::from_uuid))
+}
+
+/// The oldest, should a PSP have used one name twice.
+async fn select_by_psp_reference(
+    connection: &mut SqliteConnection,
+    psp: &str,
+    psp_reference: &str,
+) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        r#"select id as "id: Uuid" from payments where psp = ? and psp_reference = ? order by id limit 1"#,
+        psp,
+        psp_reference
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+pub(crate) async fn dead_letters(store: &SqliteStore, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_dead_letters(&mut held, limit.into())).await;
+    held.settle(outcome).map_err(store_error)?.into_iter().map(DeadLetterRow::try_from).collect()
+}
+
+async fn select_dead_letters(connection: &mut SqliteConnection, limit: i64) -> sqlx::Result<Vec<LetterRow>> {
+    sqlx::query_as!(
+        LetterRow,
+        r#"select payment_id as "payment_id!: Uuid", seq as "seq!", at_us as "at_us!", reason as "reason!",
+            last_error as "last_error!"
+        from dead_letters order by at_us desc limit ?"#,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}
+
+pub(crate) async fn open_counts(store: &SqliteStore) -> Result<Vec<(State, i64)>, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), count_open(&mut held)).await;
+    let of = Place { table: "payments", row: &"in some row" };
+    held.settle(outcome)
+        .map_err(store_error)?
+        .into_iter()
+        .map(|(state, count)| of.parsed("state", &state).map(|state| (state, count)))
+        .collect()
+}
+
+async fn count_open(connection: &mut SqliteConnection) -> sqlx::Result<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"select state, count(*) as "count!: i64" from payments where next_wake_at_us is not null
+        group by state order by state"#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
+}

@@ -1,0 +1,399 @@
+//! What one event does to one payment: the table applied. Pure and total; the same inputs give the same step.
+//!
+//! Not here: where events come from, and storing the step ([`crate::engine`]).
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+use strum::{Display, EnumString, IntoStaticStr};
+
+use crate::definition::{Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind};
+use crate::event::{Actor, Event, Unknown};
+use crate::history::{Fact, Hash, HistoryRow, Verdict};
+use crate::payment::Payment;
+
+/// Claims after which going round between asking and acting slows down; a normal recovery needs four.
+const CLAIMS_BEFORE_SLOWING_DOWN: i32 = 4;
+
+/// An event, who caused it, and the bytes it was read from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Occurrence {
+    /// What happened.
+    pub event: Event,
+    /// Who caused it.
+    pub actor: Actor,
+    /// Hash of the raw answer or webhook body.
+    pub payload_hash: Option<Hash>,
+}
+
+impl Occurrence {
+    /// Something the clock noticed.
+    #[must_use]
+    pub fn by_clock(event: Event) -> Self {
+        Self { event, actor: Actor::Clock, payload_hash: None }
+    }
+}
+
+/// What an event does to a payment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// It is recorded: as a move, as a fact, or as old news.
+    Record(Box<Step>),
+    /// It is refused, and says why; nothing is recorded.
+    Illegal(&'static str),
+}
+
+/// A payment one history row later.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The payment after the event.
+    pub payment: Payment,
+    /// The row that tells of it.
+    pub row: HistoryRow,
+    /// Set when the event sent the payment to a person.
+    pub dead_letter: Option<DeadLetter>,
+}
+
+/// Why a person has to look.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    /// In one word, for grouping.
+    pub reason: ReviewReason,
+    /// The event that did it, as JSON.
+    pub last_error: Value,
+}
+
+/// Why a person has to look, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ReviewReason {
+    /// The retry policy allows no further attempt.
+    RetriesExhausted,
+    /// The payment was claimed too often without coming to an end.
+    ClaimsExhausted,
+    /// The PSP reports another amount, or a second payment of ours.
+    AmountsDisagree,
+    /// The PSP refuses to say what it knows.
+    InquiryRejected,
+    /// News that contradicts how the payment ended.
+    ContradictingNews,
+}
+
+/// Where a rule leads this payment, with limits counted in.
+enum Way {
+    Go(Next),
+    Review(ReviewReason),
+    Old(&'static str),
+    Refused(&'static str),
+}
+
+/// Decides what an event does to a payment. `random` chooses the backoff within its bounds.
+#[must_use]
+pub fn decide(
+    definition: &Definition,
+    payment: &Payment,
+    occurrence: &Occurrence,
+    now: Timestamp,
+    random: u64,
+) -> Decision {
+    let event = &occurrence.event;
+    let mut data = fields(event);
+    let mut after = payment.clone();
+    let (verdict, dead_letter) = match way(definition, payment, event, now) {
+        Way::Refused(why) => return Decision::Illegal(why),
+        Way::Old(why) => {
+            data.insert("stale".into(), json!(why));
+            (Verdict::Stale, None)
+        }
+        Way::Review(reason) => {
+            absorb(&mut after, event);
+            enter(definition, &mut after, State::InReview, now, random);
+            data.insert("review".into(), json!(<&str>::from(reason)));
+            (Verdict::Applied, Some(DeadLetter { reason, last_error: Value::Object(fields(event)) }))
+        }
+        Way::Go(next) => {
+            absorb(&mut after, event);
+            go(definition, &mut after, next, event, now, random, &mut data);
+            (Verdict::Applied, None)
+        }
+    };
+    let attempt = if after.state == payment.state { after.attempt } else { after.attempt.max(payment.attempt) };
+    let told = Told { verdict, attempt, data };
+    Decision::Record(Box::new(record(payment, after, occurrence, told, dead_letter, now)))
+}
+
+/// The first step of a payment that a client asked for.
+#[must_use]
+pub fn start(mut payment: Payment, actor: &Actor) -> Step {
+    let event = Event::Started {
+        money: payment.asked(),
+        capture_method: payment.capture_method,
+        psp: payment.psp.clone(),
+        definition_version: payment.definition_version,
+    };
+    let fact = Fact {
+        at: payment.created_at,
+        event: event.kind(),
+        actor: actor.to_string(),
+        from: None,
+        to: payment.state,
+        attempt: 0,
+        verdict: Verdict::Applied,
+        data: Value::Object(fields(&event)),
+        payload_hash: None,
+    };
+    payment.seq = 1;
+    let row = HistoryRow::chained(payment.id, payment.seq, fact, payment.head_hash);
+    payment.head_hash = row.hash;
+    Step { payment, row, dead_letter: None }
+}
+
+/// Records an event that came too late to matter: the payment has moved on, or another worker has it.
+#[must_use]
+pub fn record_stale(payment: &Payment, occurrence: &Occurrence, why: &str, now: Timestamp) -> Step {
+    let mut data = fields(&occurrence.event);
+    data.insert("stale".into(), json!(why));
+    let told = Told { verdict: Verdict::Stale, attempt: payment.attempt, data };
+    record(payment, payment.clone(), occurrence, told, None, now)
+}
+
+/// What a row tells beyond the event itself.
+struct Told {
+    verdict: Verdict,
+    attempt: i32,
+    data: Map<String, Value>,
+}
+
+/// Writes the row that leads from one version of the payment to the next.
+fn record(
+    before: &Payment,
+    mut after: Payment,
+    occurrence: &Occurrence,
+    told: Told,
+    dead_letter: Option<DeadLetter>,
+    now: Timestamp,
+) -> Step {
+    let fact = Fact {
+        at: now,
+        event: occurrence.event.kind(),
+        actor: occurrence.actor.to_string(),
+        from: Some(before.state),
+        to: after.state,
+        attempt: told.attempt,
+        verdict: told.verdict,
+        data: Value::Object(told.data),
+        payload_hash: occurrence.payload_hash,
+    };
+    after.seq += 1;
+    after.updated_at = now;
+    let row = HistoryRow::chained(after.id, after.seq, fact, before.head_hash);
+    after.head_hash = row.hash;
+    Step { payment: after, row, dead_letter }
+}
+
+/// The event's fields as they enter history.
+fn fields(event: &Event) -> Map<String, Value> {
+    match serde_json::to_value(event) {
+        Ok(Value::Object(mut object)) => {
+            object.remove("event");
+            object
+        }
+        // An event is a struct of texts and numbers; it always becomes an object.
+        Ok(_) | Err(_) => Map::new(),
+    }
+}
+
+fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp) -> Way {
+    let rule = definition.state(payment.state).rule(event.kind());
+    let next = match rule {
+        Rule::Stale(why) => return Way::Old(why),
+        Rule::Illegal(why) => return Way::Refused(why),
+        Rule::Move(next) => *next,
+        Rule::ByGoal { .. } => rule.next(payment.goal).unwrap_or(Next::Stay),
+    };
+    if let Event::CaptureRequested { amount_minor } = event
+        && !(1..=payment.amount_authorized_minor).contains(amount_minor)
+    {
+        return Way::Refused("the amount to capture is more than what is authorized");
+    }
+    match next {
+        Next::Reverse if is_counted(payment, event) => {
+            Way::Old("this money moved before the payment ended, and is already accounted for")
+        }
+        Next::Retry(class) if !allows_another(definition, payment, class, now) => {
+            Way::Review(ReviewReason::RetriesExhausted)
+        }
+        Next::To(State::InReview) => Way::Review(review_reason(event)),
+        Next::To(_) | Next::Stay
+            if event.kind() == EventKind::AttemptStarted && payment.claims >= definition.max_claims =>
+        {
+            Way::Review(ReviewReason::ClaimsExhausted)
+        }
+        Next::To(_) | Next::Stay | Next::Retry(_) | Next::Reverse => Way::Go(next),
+    }
+}
+
+/// Whether the row already counts the money that late news tells of.
+fn is_counted(payment: &Payment, event: &Event) -> bool {
+    let counted = if event.kind() == EventKind::Captured {
+        payment.amount_captured_minor
+    } else {
+        payment.amount_authorized_minor
+    };
+    counted > 0
+}
+
+fn allows_another(definition: &Definition, payment: &Payment, class: ErrorClass, now: Timestamp) -> bool {
+    definition.state(payment.state).activity().is_some_and(|activity| {
+        let elapsed = now.duration_since(payment.state_since).as_millis();
+        let elapsed_ms = u64::try_from(elapsed).unwrap_or_default();
+        definition.activity(activity).policy(class).allows_another(count(payment.attempt), elapsed_ms)
+    })
+}
+
+fn review_reason(event: &Event) -> ReviewReason {
+    if event.kind() == EventKind::AmountsDisagree {
+        ReviewReason::AmountsDisagree
+    } else if event.kind() == EventKind::Rejected {
+        ReviewReason::InquiryRejected
+    } else {
+        ReviewReason::ContradictingNews
+    }
+}
+
+/// Takes over what the event proves, whatever state it leads to.
+fn absorb(payment: &mut Payment, event: &Event) {
+    match event {
+        Event::Registered { psp_reference } | Event::AmountsDisagree { psp_reference, .. } => {
+            payment.psp_reference.get_or_insert_with(|| psp_reference.clone());
+        }
+        Event::Authorized { psp_reference, money } => {
+            payment.psp_reference = Some(psp_reference.clone());
+            payment.amount_authorized_minor = money.amount_minor;
+        }
+        Event::Captured { psp_reference, money } => {
+            payment.psp_reference = Some(psp_reference.clone());
+            payment.amount_captured_minor = money.amount_minor;
+            payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
+        }
+        Event::Refunded { money } => payment.amount_refunded_minor += money.amount_minor,
+        Event::Accepted { psp_reference } | Event::Voided { psp_reference } => {
+            if psp_reference.is_some() {
+                payment.psp_reference.clone_from(psp_reference);
+            }
+        }
+        Event::ActionRequired { psp_reference, next_action } => {
+            payment.psp_reference = Some(psp_reference.clone());
+            payment.next_action = Some(next_action.clone());
+        }
+        Event::Declined { failure } => payment.failure = Some(failure.clone()),
+        Event::Rejected { failure } => {
+            payment.failure = Some(failure.clone());
+            payment.operation += 1;
+        }
+        // An inquiry that ended in an error ended no operation that moves money.
+        Event::Unknown { why: Unknown::EndedInError, .. } if payment.state != State::Reconciling => {
+            payment.operation += 1;
+        }
+        Event::CaptureRequested { amount_minor } => {
+            payment.amount_to_capture_minor = Some(*amount_minor);
+            payment.goal = Goal::Capture;
+        }
+        Event::CancelRequested { .. } => {
+            if payment.goal != Goal::Reverse {
+                payment.goal = Goal::Cancel;
+            }
+        }
+        Event::Redriven { .. } => payment.claims = 0,
+        Event::Started { .. }
+        | Event::AttemptStarted { .. }
+        | Event::Untouched { .. }
+        | Event::Unknown { .. }
+        | Event::NotSent { .. }
+        | Event::Throttled { .. }
+        | Event::DeadlinePassed {} => {}
+    }
+}
+
+fn go(
+    definition: &Definition,
+    after: &mut Payment,
+    next: Next,
+    event: &Event,
+    now: Timestamp,
+    random: u64,
+    data: &mut Map<String, Value>,
+) {
+    match next {
+        Next::To(state) => enter(definition, after, state, now, random),
+        Next::Reverse => {
+            after.goal = Goal::Reverse;
+            enter(definition, after, State::Canceling, now, random);
+        }
+        Next::Retry(class) => {
+            let delay_ms = backoff_ms(definition, after, class, event, random);
+            drop_lease(after);
+            after.next_wake_at = Some(later(now, delay_ms));
+            data.insert("backoff_ms".into(), json!(delay_ms));
+        }
+        Next::Stay => match definition.state(after.state).kind {
+            // A fact that arrives while nobody holds the payment may change what is to be done: look now.
+            StateKind::Works(_) if !after.is_leased() => after.next_wake_at = Some(now),
+            StateKind::Waits { deadline_ms, .. } if event.kind() == EventKind::DeadlinePassed => {
+                after.next_wake_at = Some(later(now, deadline_ms));
+            }
+            StateKind::Works(_) | StateKind::Waits { .. } | StateKind::Ended => {}
+        },
+    }
+    if let Event::AttemptStarted { lease_until, .. } = event {
+        after.attempt += 1;
+        after.claims += 1;
+        after.fence += 1;
+        after.lease_until = Some(*lease_until);
+        after.next_wake_at = Some(*lease_until);
+    }
+}
+
+fn backoff_ms(definition: &Definition, payment: &Payment, class: ErrorClass, event: &Event, random: u64) -> u64 {
+    definition.state(payment.state).activity().map_or(0, |activity| {
+        definition.activity(activity).policy(class).delay_ms(count(payment.attempt), event.retry_after_ms(), random)
+    })
+}
+
+/// Enters a state: sets what is due there and when.
+fn enter(definition: &Definition, payment: &mut Payment, state: State, now: Timestamp, random: u64) {
+    let from = payment.state;
+    drop_lease(payment);
+    if from != state {
+        payment.attempt = 0;
+        payment.state_since = now;
+    }
+    payment.state = state;
+    if state != State::RequiresAction {
+        payment.next_action = None;
+    }
+    payment.next_wake_at = match definition.state(state).kind {
+        StateKind::Ended => None,
+        StateKind::Waits { deadline_ms, .. } => Some(later(now, deadline_ms)),
+        StateKind::Works(activity) if from == State::Reconciling && payment.claims > CLAIMS_BEFORE_SLOWING_DOWN => {
+            let rounds = count(payment.claims - CLAIMS_BEFORE_SLOWING_DOWN);
+            Some(later(now, definition.activity(activity).not_sent.delay_ms(rounds, None, random)))
+        }
+        StateKind::Works(_) => Some(now),
+    };
+}
+
+/// Takes the payment from the worker that holds it: its report will be too late.
+fn drop_lease(payment: &mut Payment) {
+    if payment.lease_until.take().is_some() {
+        payment.fence += 1;
+    }
+}
+
+fn later(now: Timestamp, ms: u64) -> Timestamp {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    now.saturating_add(SignedDuration::from_millis(ms)).unwrap_or(Timestamp::MAX)
+}
+
+fn count(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or_default()
+}

@@ -1,0 +1,354 @@
+//! Version 1 of the charge workflow: the table itself.
+//!
+//! One principle orders it: only evidence ends a payment. What a clock does is ask, never conclude.
+
+use Next::{Reverse, Stay, To};
+use State::{
+    Authorized, Authorizing, AwaitingCapture, AwaitingWebhook, Canceled, Canceling, Created, Expired, Failed,
+    Finalizing, InReview, Reconciling, RequiresAction, Succeeded,
+};
+
+use super::charge_v1_activities::{self, DAY, HOUR, MINUTE};
+use super::{
+    Activity, AttemptRules, Definition, ErrorClass, NewsRules, Next, RequestRules, Rule, State, StateKind, StateRow,
+};
+
+const fn to(state: State) -> Rule {
+    Rule::Move(To(state))
+}
+
+const fn by_goal(capture: State, hold: State, cancel: State, reverse: State) -> Rule {
+    Rule::ByGoal { capture: To(capture), hold: To(hold), cancel: To(cancel), reverse: To(reverse) }
+}
+
+const fn retry(class: ErrorClass) -> Rule {
+    Rule::Move(Next::Retry(class))
+}
+
+const STAY: Rule = Rule::Move(Stay);
+/// Reserved money goes where the client wants it.
+const RESERVED: Rule = by_goal(Finalizing, Authorized, Canceling, Canceling);
+/// Captured money ends the payment, unless it moved after the end.
+const BOOKED: Rule = by_goal(Succeeded, Succeeded, Succeeded, Canceling);
+/// Released money: canceled when somebody asked for it, expired when time did.
+const RELEASED: Rule = by_goal(Expired, Expired, Canceled, Canceled);
+const NOT_ENDED: Rule = Rule::Illegal("only a payment in review can be redriven");
+const NO_DEADLINE: Rule = Rule::Illegal("work is bounded by its retry policy, not by a deadline");
+const NOT_ON_OFFER: Rule = Rule::Illegal("no authorization is waiting to be captured");
+const NOT_CAPTURED: Rule = Rule::Stale("nothing of this payment is captured, so no refund concerns it");
+
+/// Where no worker has anything under way.
+const NO_ATTEMPT: AttemptRules = AttemptRules {
+    attempt_started: Rule::Illegal("no activity is due in this state"),
+    registered: Rule::Illegal("no attempt is under way"),
+    rejected: Rule::Illegal("no attempt is under way"),
+    untouched: Rule::Illegal("no attempt is under way"),
+    unknown: Rule::Illegal("no attempt is under way"),
+    not_sent: Rule::Illegal("no attempt is under way"),
+    throttled: Rule::Illegal("no attempt is under way"),
+};
+
+/// What the PSP tells while the authorization is open, whichever way it reaches us.
+const OPEN_NEWS: NewsRules = NewsRules {
+    authorized: RESERVED,
+    captured: BOOKED,
+    accepted: to(AwaitingWebhook),
+    action_required: by_goal(RequiresAction, RequiresAction, Canceling, Canceling),
+    declined: to(Failed),
+    voided: RELEASED,
+    refunded: NOT_CAPTURED,
+    amounts_disagree: to(InReview),
+};
+
+/// What the PSP tells after the payment ended without its money: a success now has to be undone.
+const LATE_NEWS: NewsRules = NewsRules {
+    authorized: Rule::Move(Reverse),
+    captured: Rule::Move(Reverse),
+    accepted: Rule::Stale("the payment has ended; only a success would change that"),
+    action_required: Rule::Stale("the payment has ended; the customer need not act"),
+    declined: Rule::Stale("the payment has ended without its money already"),
+    voided: Rule::Stale("the payment has ended without its money already"),
+    refunded: Rule::Stale("the payment has ended without its money already"),
+    amounts_disagree: to(InReview),
+};
+
+/// What may be asked of a payment that has ended without its money.
+const ENDED_REQUESTS: RequestRules = RequestRules {
+    deadline_passed: Rule::Illegal("the payment has ended"),
+    capture_requested: Rule::Illegal("the payment has ended; nothing is held that could be captured"),
+    cancel_requested: Rule::Illegal("the payment has ended; there is nothing to cancel"),
+    redriven: NOT_ENDED,
+};
+
+const ACTIVITY_REQUESTS: RequestRules = RequestRules {
+    deadline_passed: NO_DEADLINE,
+    capture_requested: NOT_ON_OFFER,
+    cancel_requested: STAY,
+    redriven: NOT_ENDED,
+};
+
+const CREATED: StateRow = StateRow {
+    state: Created,
+    kind: StateKind::Works(Activity::Authorize),
+    operators: "Waits for a worker. If it stays here, no worker is running: start one with `fincore work`.",
+    attempt: AttemptRules { attempt_started: to(Authorizing), ..NO_ATTEMPT },
+    // News of a payment nobody has sent: the database was restored from a backup. It is evidence all the same.
+    news: OPEN_NEWS,
+    request: RequestRules { cancel_requested: to(Canceled), ..ACTIVITY_REQUESTS },
+};
+
+const AUTHORIZING: StateRow = StateRow {
+    state: Authorizing,
+    kind: StateKind::Works(Activity::Authorize),
+    operators: "The authorization is due or under way. Retries come by themselves; a down PSP shows in its metrics.",
+    attempt: AttemptRules {
+        attempt_started: Rule::ByGoal { capture: Stay, hold: Stay, cancel: To(Canceling), reverse: To(Canceling) },
+        registered: STAY,
+        rejected: to(Failed),
+        untouched: Rule::Illegal("an authorization is not an inquiry"),
+        unknown: to(Reconciling),
+        not_sent: retry(ErrorClass::NotSent),
+        throttled: retry(ErrorClass::Throttled),
+    },
+    news: OPEN_NEWS,
+    request: ACTIVITY_REQUESTS,
+};
+
+const REQUIRES_ACTION: StateRow = StateRow {
+    state: RequiresAction,
+    kind: StateKind::Waits { deadline_ms: HOUR, meaning: "the customer gave up: ask the PSP to cancel" },
+    operators: "Waits for the customer (3-D Secure). Only the customer can act; after the deadline it is canceled.",
+    attempt: NO_ATTEMPT,
+    news: NewsRules { action_required: Rule::Stale("the customer is already being asked"), ..OPEN_NEWS },
+    request: RequestRules {
+        deadline_passed: to(Canceling),
+        capture_requested: NOT_ON_OFFER,
+        cancel_requested: to(Canceling),
+        redriven: NOT_ENDED,
+    },
+};
+
+const AWAITING_WEBHOOK: StateRow = StateRow {
+    state: AwaitingWebhook,
+    kind: StateKind::Waits { deadline_ms: 30 * MINUTE, meaning: "the webhook is late: ask the PSP, do not assume" },
+    operators: "Waits for the PSP's webhook. If many wait, check the webhook endpoint; after the deadline we ask.",
+    attempt: NO_ATTEMPT,
+    news: NewsRules { accepted: Rule::Stale("the PSP has already accepted it"), ..OPEN_NEWS },
+    request: RequestRules {
+        deadline_passed: to(Reconciling),
+        capture_requested: NOT_ON_OFFER,
+        cancel_requested: STAY,
+        redriven: NOT_ENDED,
+    },
+};
+
+const RECONCILING: StateRow = StateRow {
+    state: Reconciling,
+    kind: StateKind::Works(Activity::Reconcile),
+    operators: "What happened at the PSP is unknown; we ask until it answers. After a day an operator decides.",
+    attempt: AttemptRules {
+        attempt_started: STAY,
+        registered: Rule::Illegal("an inquiry registers nothing"),
+        rejected: to(InReview),
+        untouched: by_goal(Authorizing, Authorizing, Canceling, Canceling),
+        unknown: retry(ErrorClass::Unknown),
+        not_sent: retry(ErrorClass::NotSent),
+        throttled: retry(ErrorClass::Throttled),
+    },
+    news: NewsRules { refunded: to(Canceled), ..OPEN_NEWS },
+    request: ACTIVITY_REQUESTS,
+};
+
+const AUTHORIZED: StateRow = StateRow {
+    state: Authorized,
+    kind: StateKind::Waits {
+        // Card authorizations last 7 days at most PSPs: void ours before it lapses by itself.
+        deadline_ms: 6 * DAY + 12 * HOUR,
+        meaning: "the client did not capture in time: void the authorization",
+    },
+    operators: "The money is reserved. The client captures or cancels; after the deadline we void.",
+    attempt: NO_ATTEMPT,
+    news: NewsRules {
+        authorized: Rule::Stale("the authorization is already recorded"),
+        captured: BOOKED,
+        accepted: Rule::Stale("the authorization is already recorded"),
+        action_required: Rule::Stale("the authorization is already recorded"),
+        declined: Rule::Stale("an earlier try was declined; the authorization came after it"),
+        voided: RELEASED,
+        refunded: NOT_CAPTURED,
+        amounts_disagree: to(InReview),
+    },
+    request: RequestRules {
+        deadline_passed: to(Canceling),
+        capture_requested: to(Finalizing),
+        cancel_requested: to(Canceling),
+        redriven: NOT_ENDED,
+    },
+};
+
+const FINALIZING: StateRow = StateRow {
+    state: Finalizing,
+    kind: StateKind::Works(Activity::Finalize),
+    operators: "The capture is due or under way. Retries come by themselves; a down PSP shows in its metrics.",
+    attempt: AttemptRules {
+        attempt_started: STAY,
+        registered: Rule::Illegal("a capture registers nothing"),
+        rejected: to(Reconciling),
+        untouched: Rule::Illegal("a capture is not an inquiry"),
+        unknown: to(Reconciling),
+        not_sent: retry(ErrorClass::NotSent),
+        throttled: retry(ErrorClass::Throttled),
+    },
+    news: NewsRules {
+        authorized: Rule::Stale("the authorization is already recorded"),
+        captured: BOOKED,
+        accepted: to(AwaitingCapture),
+        action_required: Rule::Stale("the authorization is already recorded"),
+        declined: to(Failed),
+        voided: RELEASED,
+        refunded: NOT_CAPTURED,
+        amounts_disagree: to(InReview),
+    },
+    request: RequestRules {
+        deadline_passed: NO_DEADLINE,
+        capture_requested: Rule::Illegal("the capture is already under way"),
+        cancel_requested: Rule::Illegal("the capture is already under way; refund the charge once it succeeded"),
+        redriven: NOT_ENDED,
+    },
+};
+
+const AWAITING_CAPTURE: StateRow = StateRow {
+    state: AwaitingCapture,
+    kind: StateKind::Waits { deadline_ms: 30 * MINUTE, meaning: "the webhook is late: ask the PSP, do not assume" },
+    operators: "The PSP took the capture and tells its result by webhook; after the deadline we ask.",
+    attempt: NO_ATTEMPT,
+    news: NewsRules { accepted: Rule::Stale("the PSP has already accepted the capture"), ..FINALIZING.news },
+    request: RequestRules { deadline_passed: to(Reconciling), ..FINALIZING.request },
+};
+
+const CANCELING: StateRow = StateRow {
+    state: Canceling,
+    kind: StateKind::Works(Activity::Cancel),
+    operators: "The void (or refund) is due or under way. Retries come by themselves.",
+    attempt: AttemptRules {
+        attempt_started: STAY,
+        registered: STAY,
+        rejected: to(Reconciling),
+        untouched: Rule::Illegal("a void is not an inquiry"),
+        unknown: to(Reconciling),
+        not_sent: retry(ErrorClass::NotSent),
+        throttled: retry(ErrorClass::Throttled),
+    },
+    news: NewsRules {
+        authorized: Rule::Stale("the void under way covers the authorization"),
+        captured: Rule::ByGoal { capture: To(Succeeded), hold: To(Succeeded), cancel: To(Succeeded), reverse: Stay },
+        accepted: to(AwaitingWebhook),
+        action_required: Rule::Stale("the void under way ends the customer's part"),
+        declined: to(Reconciling),
+        voided: RELEASED,
+        refunded: to(Canceled),
+        amounts_disagree: to(InReview),
+    },
+    request: RequestRules {
+        deadline_passed: NO_DEADLINE,
+        capture_requested: Rule::Illegal("the payment is being canceled"),
+        // Remembered: a payment that was about to expire ends as canceled.
+        cancel_requested: STAY,
+        redriven: NOT_ENDED,
+    },
+};
+
+const SUCCEEDED: StateRow = StateRow {
+    state: Succeeded,
+    kind: StateKind::Ended,
+    operators: "Captured. Nothing is due.",
+    attempt: NO_ATTEMPT,
+    news: NewsRules {
+        authorized: Rule::Stale("the capture came after the authorization"),
+        captured: Rule::Stale("the capture is already recorded"),
+        accepted: Rule::Stale("the capture is already recorded"),
+        action_required: Rule::Stale("the capture is already recorded"),
+        declined: Rule::Stale("an earlier try was declined; the capture came after it"),
+        voided: to(InReview),
+        refunded: Rule::Stale("refunds are payments of their own and do not reopen the charge"),
+        amounts_disagree: to(InReview),
+    },
+    request: RequestRules {
+        capture_requested: Rule::Illegal("the payment is already captured"),
+        cancel_requested: Rule::Illegal("the payment is captured; refund it instead"),
+        ..ENDED_REQUESTS
+    },
+};
+
+const FAILED: StateRow = StateRow {
+    state: Failed,
+    kind: StateKind::Ended,
+    operators: "The PSP refused. Nothing is due; the client may start another charge.",
+    attempt: NO_ATTEMPT,
+    news: LATE_NEWS,
+    request: ENDED_REQUESTS,
+};
+
+const CANCELED: StateRow = StateRow {
+    state: Canceled,
+    kind: StateKind::Ended,
+    operators: "Canceled on request; no money is held. Nothing is due.",
+    attempt: NO_ATTEMPT,
+    news: LATE_NEWS,
+    request: RequestRules { cancel_requested: Rule::Stale("the payment is already canceled"), ..ENDED_REQUESTS },
+};
+
+const EXPIRED: StateRow = StateRow {
+    state: Expired,
+    kind: StateKind::Ended,
+    operators: "Nobody acted in time; no money is held. Nothing is due.",
+    attempt: NO_ATTEMPT,
+    news: LATE_NEWS,
+    request: ENDED_REQUESTS,
+};
+
+const IN_REVIEW: StateRow = StateRow {
+    state: InReview,
+    kind: StateKind::Waits { deadline_ms: DAY, meaning: "nobody has decided: alert again" },
+    operators: "A person decides: read the dead letter, then redrive. The PSP's news still counts as evidence.",
+    attempt: NO_ATTEMPT,
+    news: NewsRules {
+        authorized: RESERVED,
+        captured: BOOKED,
+        accepted: Rule::Stale("the review waits for an outcome, not for a receipt"),
+        action_required: Rule::Stale("the review waits for an outcome"),
+        declined: to(Failed),
+        voided: RELEASED,
+        refunded: to(Canceled),
+        amounts_disagree: Rule::Stale("the payment is already in review"),
+    },
+    request: RequestRules {
+        deadline_passed: STAY,
+        capture_requested: Rule::Illegal("the payment is in review"),
+        cancel_requested: STAY,
+        redriven: to(Reconciling),
+    },
+};
+
+pub(super) const DEFINITION: Definition = Definition {
+    version: 1,
+    digest: "d07e4cafb002a3397f46a2734380162b7c5b8ca2f3e18fe3be96fff36e63af4b",
+    states: [
+        CREATED,
+        AUTHORIZING,
+        REQUIRES_ACTION,
+        AWAITING_WEBHOOK,
+        RECONCILING,
+        AUTHORIZED,
+        FINALIZING,
+        AWAITING_CAPTURE,
+        CANCELING,
+        SUCCEEDED,
+        FAILED,
+        CANCELED,
+        EXPIRED,
+        IN_REVIEW,
+    ],
+    activities: charge_v1_activities::ROWS,
+    max_claims: 100,
+};

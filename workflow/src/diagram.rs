@@ -1,0 +1,170 @@
+//! The definition as a page for people, `docs/WORKFLOW.md`: a diagram, what each state waits for, every rule, and the
+//! retry policies.
+//!
+//! Not here: prose about why the workflow is as it is; that stands in the table's own comments and the ADRs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use strum::VariantArray;
+
+use crate::definition::{self, Definition, EventKind, Goal, Next, Rule, State, StateKind};
+use crate::retry::RetryPolicy;
+use crate::timeline::duration;
+
+/// The page.
+#[must_use]
+pub fn render() -> String {
+    let definition = definition::current();
+    let mut page = format!(
+        "<!-- Generated from the workflow definition by `cargo xtask generate`; do not edit. -->\n\
+         # The charge workflow\n\n\
+         Version {}, content `{}`. A payment keeps the version it started with.\n\n\
+         ## Diagram\n\n{}\n## States\n\n{}\n## Rules\n\n{}\n## Activities and retries\n\n{}",
+        definition.version,
+        definition.digest,
+        diagram(definition),
+        states(definition),
+        rules(definition),
+        activities(definition),
+    );
+    page.truncate(page.trim_end().len());
+    page.push('\n');
+    page
+}
+
+fn line(page: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(page, "{line}");
+}
+
+/// The moves between states as a Mermaid diagram; events that lead the same way share an arrow.
+fn diagram(definition: &Definition) -> String {
+    let mut arrows: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
+    for row in &definition.states {
+        for event in EventKind::VARIANTS {
+            for goal in Goal::VARIANTS {
+                let to = match row.rule(*event).next(*goal) {
+                    Some(Next::To(to)) if to != row.state => to,
+                    Some(Next::Retry(_)) => State::InReview,
+                    Some(Next::Reverse) => State::Canceling,
+                    Some(Next::To(_) | Next::Stay) | None => continue,
+                };
+                let label = match row.rule(*event).next(*goal) {
+                    Some(Next::Retry(_)) => "retries exhausted".to_owned(),
+                    Some(_) | None => event.to_string(),
+                };
+                arrows.entry((row.state as usize, to as usize)).or_default().insert(label);
+            }
+        }
+    }
+    let mut text = String::from("```mermaid\nstateDiagram-v2\n    [*] --> created\n");
+    for ((from, to), events) in &arrows {
+        let (from, to) = (State::VARIANTS[*from], State::VARIANTS[*to]);
+        // Review can be reached from nearly everywhere; its arrows would hide the others.
+        if to == State::InReview || from == State::InReview {
+            continue;
+        }
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        line(&mut text, &format!("    {from} --> {to}: {}", events.join(", ")));
+    }
+    for row in &definition.states {
+        if matches!(row.kind, StateKind::Ended) {
+            line(&mut text, &format!("    {} --> [*]", row.state));
+        }
+    }
+    text.push_str(
+        "```\n\nLeft out for legibility: the ways into and out of `in_review`. The rules below have them all.\n",
+    );
+    text
+}
+
+fn states(definition: &Definition) -> String {
+    let mut text = String::from("| state | kind | until | what operators should know |\n|---|---|---|---|\n");
+    for row in &definition.states {
+        let (kind, until) = match row.kind {
+            StateKind::Works(activity) => (format!("activity `{activity}`"), "its retry policy ends".to_owned()),
+            StateKind::Waits { deadline_ms, meaning } => {
+                let deadline = duration(i64::try_from(deadline_ms).unwrap_or(i64::MAX));
+                ("waits".to_owned(), format!("{deadline}, then {meaning}"))
+            }
+            StateKind::Ended => ("ended".to_owned(), "–".to_owned()),
+        };
+        line(&mut text, &format!("| `{}` | {kind} | {until} | {} |", row.state, row.operators));
+    }
+    text
+}
+
+fn rules(definition: &Definition) -> String {
+    let mut text = String::from(
+        "*Stale* news is recorded and changes nothing; *refused* events are not recorded. A move by goal depends on \
+         what the client wants: capture, hold (manual capture), cancel, or reverse (undo money that moved after the end).\n",
+    );
+    for row in &definition.states {
+        line(&mut text, &format!("\n### {}\n\n| event | what it does |\n|---|---|", row.state));
+        for event in EventKind::VARIANTS {
+            line(&mut text, &format!("| `{event}` | {} |", rule(row.rule(*event))));
+        }
+    }
+    text
+}
+
+fn rule(rule: &Rule) -> String {
+    match rule {
+        Rule::Move(to) => next(*to),
+        Rule::ByGoal { .. } => {
+            let mut ways: Vec<(String, Vec<String>)> = Vec::new();
+            for goal in Goal::VARIANTS {
+                let way = rule.next(*goal).map(next).unwrap_or_default();
+                match ways.iter_mut().find(|(known, _)| *known == way) {
+                    Some((_, goals)) => goals.push(goal.to_string()),
+                    None => ways.push((way, vec![goal.to_string()])),
+                }
+            }
+            let told: Vec<String> = ways.iter().map(|(way, goals)| format!("{}: {way}", goals.join(", "))).collect();
+            told.join("; ")
+        }
+        Rule::Stale(why) => format!("stale: {why}"),
+        Rule::Illegal(why) => format!("refused: {why}"),
+    }
+}
+
+fn next(next: Next) -> String {
+    match next {
+        Next::To(state) => format!("→ `{state}`"),
+        Next::Stay => "recorded, stays".to_owned(),
+        Next::Retry(class) => format!("tried again by the policy for `{class}`; exhausted → `in_review`"),
+        Next::Reverse => "→ `canceling`, to undo it; stale when that money is already accounted for".to_owned(),
+    }
+}
+
+fn activities(definition: &Definition) -> String {
+    let mut text = format!(
+        "Delays have full jitter: uniformly chosen between zero and `initial × factor^(attempt − 1)`, at most `max delay`, \
+         and never shorter than the PSP's `Retry-After`. A payment claimed {} times without coming to an end goes to review.\n\n\
+         | activity | call timeout | lease | after | initial | factor | max delay | attempts | at most |\n|---|---|---|---|---|---|---|---|---|\n",
+        definition.max_claims
+    );
+    let ms = |ms: u64| duration(i64::try_from(ms).unwrap_or(i64::MAX));
+    for row in &definition.activities {
+        for (class, policy) in [("not_sent", row.not_sent), ("throttled", row.throttled), ("unknown", row.unknown)] {
+            let told =
+                if policy.max_attempts > 1 { told(&policy) } else { "never repeated: asked instead | | | |".into() };
+            let (timeout, lease) = (ms(row.call_timeout_ms), ms(row.lease_ms));
+            line(&mut text, &format!("| `{}` | {timeout} | {lease} | `{class}` | {told} |", row.activity));
+        }
+    }
+    text
+}
+
+fn told(policy: &RetryPolicy) -> String {
+    let ms = |ms: u64| duration(i64::try_from(ms).unwrap_or(i64::MAX));
+    format!(
+        "{} | {} | {} | {} | {}",
+        ms(policy.initial_ms),
+        policy.factor,
+        ms(policy.max_delay_ms),
+        policy.max_attempts,
+        ms(policy.max_elapsed_ms)
+    )
+}

@@ -1,0 +1,195 @@
+//! The engine: the only mover of payments. It takes what happened, lets the table decide, and has the store write the
+//! step, in one transaction with the history that explains it.
+//!
+//! Split by who asks: clients ([`client`]), workers ([`worker`]), PSPs ([`webhook`]) and operators ([`operator`]).
+//! Not here: deciding ([`crate::decide`]), SQL, and calls to PSPs.
+
+pub mod client;
+pub mod operator;
+pub mod webhook;
+pub mod worker;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::decide::{Decision, Occurrence, Step, decide};
+use crate::definition::{self, State};
+use crate::group_commit::Lane;
+use crate::ids::PaymentId;
+use crate::payment::Payment;
+use crate::port::clock::{Clock, Random};
+use crate::port::queue::{Queue, Wake};
+use crate::port::store::{NewPayment, Origin, Started, Store, StoreError, Update, Updated};
+
+/// How often a lost compare-and-set is decided again. Each loss means that somebody else won, so one payment would
+/// have to be fought over by this many others at once.
+const MAX_CONFLICTS: usize = 64;
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// The store did not answer: nothing was acknowledged; try again later.
+    #[error("the store did not answer")]
+    Store(#[source] Arc<StoreError>),
+    /// There is no such payment, or it is not this merchant's.
+    #[error("there is no such payment")]
+    NotFound,
+    /// The table does not allow it; the client is told why.
+    #[error("a payment that is {state} does not allow this: {why}")]
+    Illegal {
+        /// Where the payment stands.
+        state: State,
+        /// The table's reason.
+        why: &'static str,
+    },
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Too many others moved the payment at the same time; try again.
+    #[error("the payment is being moved by many others")]
+    Contended,
+    /// This binary does not know the version the payment has pinned; a newer one does.
+    #[error("the payment runs by workflow version {0}, which this binary does not know")]
+    UnknownVersion(i32),
+}
+
+impl From<Arc<StoreError>> for EngineError {
+    fn from(error: Arc<StoreError>) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+/// The engine. Cheap to share; opens its lanes on the runtime it is made in.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    starts: Lane<NewPayment, Started>,
+    updates: Lane<Update, Updated>,
+    loads: Lane<PaymentId, Option<Payment>>,
+}
+
+impl Engine {
+    /// An engine over these ports.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        let (starting, updating, loading) = (Arc::clone(&store), Arc::clone(&store), Arc::clone(&store));
+        Self {
+            store,
+            queue,
+            clock,
+            random,
+            starts: Lane::open("start", move |batch| {
+                let store = Arc::clone(&starting);
+                Box::pin(async move { store.start(&batch).await })
+            }),
+            updates: Lane::open("update", move |batch| {
+                let store = Arc::clone(&updating);
+                Box::pin(async move { store.update(&batch).await })
+            }),
+            loads: Lane::open("load", move |batch| {
+                let store = Arc::clone(&loading);
+                Box::pin(async move { store.load(&batch).await })
+            }),
+        }
+    }
+
+    /// The store behind the engine, for reading.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The queue that the engine tells.
+    #[must_use]
+    pub fn queue(&self) -> &Arc<dyn Queue> {
+        &self.queue
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Two random numbers, enough for an id.
+    #[must_use]
+    pub fn random_pair(&self) -> [u64; 2] {
+        [self.random.next(), self.random.next()]
+    }
+
+    /// A payment as it stands now.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn load(&self, id: PaymentId) -> Result<Option<Payment>, EngineError> {
+        Ok(self.loads.commit(id).await?)
+    }
+
+    fn decide(&self, payment: &Payment, occurrence: &Occurrence, now: Timestamp) -> Result<Decision, EngineError> {
+        let definition = definition::pinned(payment.definition_version)
+            .ok_or(EngineError::UnknownVersion(payment.definition_version))?;
+        Ok(decide(definition, payment, occurrence, now, self.random.next()))
+    }
+
+    /// Writes one step or two from `before` on, and afterwards says what follows.
+    async fn write(&self, before: &Payment, steps: Vec<Step>, origin: Origin) -> Result<Updated, EngineError> {
+        let Some(last) = steps.last() else { return Ok(Updated::Applied) };
+        let update = Update {
+            expected_seq: before.seq,
+            expected_fence: before.fence,
+            payment: last.payment.clone(),
+            rows: steps.iter().map(|step| step.row.clone()).collect(),
+            origin,
+            dead_letter: steps.iter().find_map(|step| step.dead_letter.clone()),
+        };
+        let updated = self.updates.commit(update).await?;
+        if updated == Updated::Applied {
+            steps.iter().for_each(announce);
+        }
+        Ok(updated)
+    }
+
+    /// Tells the queue about a payment that is due. The row is committed, so a queue that is down costs only time.
+    async fn tell_if_due(&self, payment: &Payment) {
+        if payment.is_leased() || !payment.is_due(self.clock.now()) {
+            return;
+        }
+        let wake = Wake { payment_id: payment.id, seq: payment.seq, snapshot: Some(Box::new(payment.clone())) };
+        if let Err(error) = self.queue.tell(vec![wake]).await {
+            metrics::counter!("fincore_queue_tell_failures_total").increment(1);
+            tracing::warn!(payment = %payment.id, error = &error as &dyn std::error::Error, "queue not told");
+        }
+    }
+}
+
+/// Counts a step, and calls for a person where the table does.
+fn announce(step: &Step) {
+    let fact = &step.row.fact;
+    let from = fact.from.map_or("none", <&str>::from);
+    metrics::counter!(
+        "fincore_moves_total",
+        "from" => from, "to" => <&str>::from(fact.to),
+        "event" => <&str>::from(fact.event), "verdict" => <&str>::from(fact.verdict)
+    )
+    .increment(1);
+    if let Some(letter) = &step.dead_letter {
+        let reason: &str = letter.reason.into();
+        metrics::counter!("fincore_dead_letters_total", "reason" => reason).increment(1);
+        tracing::error!(
+            payment = %step.payment.id, reason, last_error = %letter.last_error,
+            "payment needs a person: read `fincore show {}`", step.payment.id
+        );
+    } else if fact.to == State::InReview && fact.event == definition::EventKind::DeadlinePassed {
+        metrics::counter!("fincore_reviews_overdue_total").increment(1);
+        tracing::error!(payment = %step.payment.id, "payment still waits for a person");
+    }
+}

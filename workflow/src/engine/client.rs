@@ -1,0 +1,183 @@
+//! What clients ask of the engine: start a payment, capture it, cancel it. Each request is stored in the same
+//! transaction as what it did, so its repetition is answered and not done again.
+
+use jiff::Timestamp;
+
+use super::{Engine, EngineError, MAX_CONFLICTS};
+use crate::decide::{self, Decision, Occurrence};
+use crate::definition::{self, Goal, State};
+use crate::event::{Actor, Event};
+use crate::history::Hash;
+use crate::ids::{MerchantId, PaymentId};
+use crate::money::{Amount, Currency};
+use crate::payment::{CaptureMethod, Payment};
+use crate::port::store::{NewPayment, Origin, RequestRecord, RequestScope, Started, Updated};
+
+/// What a client asks to be charged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Charge {
+    /// The PSP account it goes to.
+    pub psp: String,
+    /// The PSP's token for the customer's means of payment.
+    pub payment_method: String,
+    /// How much.
+    pub amount: Amount,
+    /// In which currency.
+    pub currency: Currency,
+    /// When to take it.
+    pub capture_method: CaptureMethod,
+    /// Where the PSP sends the customer back to.
+    pub return_url: Option<String>,
+    /// The client's words.
+    pub description: Option<String>,
+    /// The client's data.
+    pub metadata: std::collections::BTreeMap<String, String>,
+}
+
+/// Who asks, and what their repetition is known by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// The idempotency key and what it is unique within.
+    pub scope: RequestScope,
+    /// Hash of the request's canonical content.
+    pub fingerprint: Hash,
+    /// The client, by its API key.
+    pub actor: String,
+}
+
+/// The answer to a request: a status and a body, to be sent byte for byte.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+    /// The payment it concerns.
+    pub payment_id: PaymentId,
+    /// Whether this is the stored answer to an earlier request.
+    pub replayed: bool,
+}
+
+impl Reply {
+    fn replay(record: RequestRecord) -> Self {
+        Self { status: record.status, body: record.body, payment_id: record.payment_id, replayed: true }
+    }
+}
+
+/// Makes the answer's body from the payment as it is about to be stored.
+pub type Render<'a> = &'a (dyn Fn(&Payment) -> String + Sync);
+
+/// Accepted: the work is stored and goes on by itself.
+const ACCEPTED: u16 = 202;
+
+impl Engine {
+    /// Stores a new payment with its history and its request, then says that it is due.
+    ///
+    /// # Errors
+    /// [`EngineError::KeyReused`], or the store did not answer and nothing is acknowledged.
+    pub async fn start(&self, charge: Charge, request: Request, render: Render<'_>) -> Result<Reply, EngineError> {
+        let now = self.now();
+        let payment = created(charge, request.scope.merchant_id, PaymentId::new(now, self.random_pair()), now);
+        let step = decide::start(payment, &Actor::Client(request.actor.clone()));
+        let payment = step.payment;
+        let record = answered(&request, &payment, render, now);
+        let reply = Reply { status: ACCEPTED, body: record.body.clone(), payment_id: payment.id, replayed: false };
+        let fresh = NewPayment { payment: payment.clone(), row: step.row, request: record };
+        match self.starts.commit(fresh).await? {
+            Started::Created => {
+                metrics::counter!("fincore_payments_started_total").increment(1);
+                self.tell_if_due(&payment).await;
+                Ok(reply)
+            }
+            Started::Repeated(earlier) => repeated(*earlier, &request),
+        }
+    }
+
+    /// Applies a client's capture or cancel, and says so when work follows.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] also for another merchant's payment; [`EngineError::Illegal`] when the table refuses.
+    pub async fn request(
+        &self,
+        id: PaymentId,
+        event: Event,
+        request: Request,
+        render: Render<'_>,
+    ) -> Result<Reply, EngineError> {
+        let occurrence = Occurrence { event, actor: Actor::Client(request.actor.clone()), payload_hash: None };
+        for _ in 0..MAX_CONFLICTS {
+            if let Some(earlier) = self.store.request(&request.scope).await? {
+                return repeated(earlier, &request);
+            }
+            let payment = self.load(id).await?.ok_or(EngineError::NotFound)?;
+            if payment.merchant_id != request.scope.merchant_id {
+                return Err(EngineError::NotFound);
+            }
+            let now = self.now();
+            let step = match self.decide(&payment, &occurrence, now)? {
+                Decision::Illegal(why) => return Err(EngineError::Illegal { state: payment.state, why }),
+                Decision::Record(step) => step,
+            };
+            let after = step.payment.clone();
+            let record = answered(&request, &after, render, now);
+            let reply = Reply { status: ACCEPTED, body: record.body.clone(), payment_id: id, replayed: false };
+            if self.write(&payment, vec![*step], Origin::Request(record)).await? == Updated::Applied {
+                self.tell_if_due(&after).await;
+                return Ok(reply);
+            }
+        }
+        Err(EngineError::Contended)
+    }
+}
+
+fn repeated(earlier: RequestRecord, request: &Request) -> Result<Reply, EngineError> {
+    if earlier.fingerprint == request.fingerprint { Ok(Reply::replay(earlier)) } else { Err(EngineError::KeyReused) }
+}
+
+fn answered(request: &Request, payment: &Payment, render: Render<'_>, now: Timestamp) -> RequestRecord {
+    RequestRecord {
+        scope: request.scope.clone(),
+        fingerprint: request.fingerprint,
+        payment_id: payment.id,
+        status: ACCEPTED,
+        body: render(payment),
+        created_at: now,
+    }
+}
+
+/// A payment nobody has worked on yet.
+fn created(charge: Charge, merchant_id: MerchantId, id: PaymentId, now: Timestamp) -> Payment {
+    Payment {
+        id,
+        merchant_id,
+        psp: charge.psp,
+        payment_method: charge.payment_method,
+        amount_minor: charge.amount.minor(),
+        currency: charge.currency,
+        capture_method: charge.capture_method,
+        return_url: charge.return_url,
+        description: charge.description,
+        metadata: charge.metadata,
+        definition_version: definition::current().version,
+        created_at: now,
+        state: State::Created,
+        state_since: now,
+        goal: Goal::from(charge.capture_method),
+        seq: 0,
+        head_hash: Hash::ZERO,
+        fence: 0,
+        lease_until: None,
+        next_wake_at: Some(now),
+        attempt: 0,
+        claims: 0,
+        operation: 1,
+        psp_reference: None,
+        amount_authorized_minor: 0,
+        amount_to_capture_minor: None,
+        amount_captured_minor: 0,
+        amount_refunded_minor: 0,
+        failure: None,
+        next_action: None,
+        updated_at: now,
+    }
+}

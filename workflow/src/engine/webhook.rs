@@ -1,0 +1,140 @@
+//! What PSPs tell the engine. The inbox row and the move are one transaction; a doubled event moves nothing twice.
+//!
+//! Not here: verifying signatures; whoever calls has done so.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Engine, EngineError, MAX_CONFLICTS};
+use crate::decide::{Decision, Occurrence};
+use crate::event::{Actor, Event};
+use crate::history::{Hash, Verdict};
+use crate::ids::PaymentId;
+use crate::payment::Payment;
+use crate::port::gateway::{Notification, Outcome};
+use crate::port::store::{Origin, Updated, WebhookEvent, WebhookOutcome};
+
+/// How long an event that fits no payment is matched again. PSPs redeliver for three days.
+const MATCHED_AGAIN_FOR: SignedDuration = SignedDuration::from_hours(72);
+
+impl Engine {
+    /// Takes an authentic webhook: moves the payment, or keeps the event for later.
+    ///
+    /// # Errors
+    /// The store did not answer: the PSP is answered with an error and delivers again.
+    pub async fn webhook(
+        &self,
+        psp: &str,
+        notification: Notification,
+        body: &[u8],
+    ) -> Result<WebhookOutcome, EngineError> {
+        self.take(psp, notification, body, self.now()).await
+    }
+
+    /// Events that fitted no payment when they came, to be read again by their gateway.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn unmatched_webhooks(&self, limit: u32) -> Result<Vec<WebhookEvent>, EngineError> {
+        let since = self.now().saturating_sub(MATCHED_AGAIN_FOR).unwrap_or(Timestamp::MIN);
+        Ok(self.store.unmatched_webhooks(since, limit).await?)
+    }
+
+    /// Takes an event from the inbox once more.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn match_again(
+        &self,
+        kept: &WebhookEvent,
+        notification: Notification,
+    ) -> Result<WebhookOutcome, EngineError> {
+        self.take(&kept.psp, notification, &kept.body, kept.received_at).await
+    }
+
+    async fn take(
+        &self,
+        psp: &str,
+        notification: Notification,
+        body: &[u8],
+        received_at: Timestamp,
+    ) -> Result<WebhookOutcome, EngineError> {
+        let kept = WebhookEvent {
+            psp: psp.to_owned(),
+            event_id: notification.event_id.clone(),
+            event_type: notification.event_type.clone(),
+            body: body.to_vec(),
+            received_at,
+            payment_id: notification.payment_id,
+            outcome: WebhookOutcome::Ignored,
+        };
+        let outcome = match (notification.outcome.clone(), self.addressee(psp, &notification).await?) {
+            (Some(news), Some(payment)) => self.tell_payment(payment, news, kept).await?,
+            (Some(_), None) => {
+                self.keep(WebhookEvent { payment_id: None, outcome: WebhookOutcome::Unmatched, ..kept }).await?
+            }
+            (None, _) => self.keep(kept).await?,
+        };
+        metrics::counter!("fincore_webhooks_total", "psp" => psp.to_owned(), "outcome" => <&str>::from(outcome))
+            .increment(1);
+        Ok(outcome)
+    }
+
+    /// The payment that an event is about. Our own reference counts only at the PSP the payment was sent to.
+    async fn addressee(&self, psp: &str, notification: &Notification) -> Result<Option<Payment>, EngineError> {
+        let named = match (notification.payment_id, &notification.psp_reference) {
+            (Some(id), _) => Some(id),
+            (None, Some(reference)) => self.store.by_psp_reference(psp, reference).await?,
+            (None, None) => None,
+        };
+        let Some(id) = named else { return Ok(None) };
+        Ok(self.load(id).await?.filter(|payment| payment.psp == psp))
+    }
+
+    async fn tell_payment(
+        &self,
+        mut payment: Payment,
+        news: Outcome,
+        kept: WebhookEvent,
+    ) -> Result<WebhookOutcome, EngineError> {
+        let hash = Some(Hash::of(&kept.body));
+        for _ in 0..MAX_CONFLICTS {
+            let kept = WebhookEvent { payment_id: Some(payment.id), ..kept.clone() };
+            let event = Event::of(&payment, news.clone());
+            let occurrence = Occurrence { event, actor: Actor::Psp(kept.event_id.clone()), payload_hash: hash };
+            let step = match self.decide(&payment, &occurrence, self.now())? {
+                Decision::Record(step) => step,
+                Decision::Illegal(why) => {
+                    tracing::error!(payment = %payment.id, state = %payment.state, why, event = kept.event_id, "webhook the definition does not allow");
+                    return self.keep(WebhookEvent { outcome: WebhookOutcome::Illegal, ..kept }).await;
+                }
+            };
+            let outcome = match step.row.fact.verdict {
+                Verdict::Applied => WebhookOutcome::Applied,
+                Verdict::Stale => WebhookOutcome::Stale,
+            };
+            let after = step.payment.clone();
+            let origin = Origin::Webhook(WebhookEvent { outcome, ..kept.clone() });
+            if self.write(&payment, vec![*step], origin).await? == Updated::Applied {
+                self.tell_if_due(&after).await;
+                return Ok(outcome);
+            }
+            if let Some(earlier) = self.store.webhook(&kept.psp, &kept.event_id).await?
+                && earlier.outcome != WebhookOutcome::Unmatched
+            {
+                return Ok(earlier.outcome);
+            }
+            payment = self.fresh(payment.id).await?;
+        }
+        Err(EngineError::Contended)
+    }
+
+    async fn keep(&self, event: WebhookEvent) -> Result<WebhookOutcome, EngineError> {
+        let outcome = event.outcome;
+        self.store.keep_webhooks(&[event]).await?;
+        Ok(outcome)
+    }
+
+    async fn fresh(&self, id: PaymentId) -> Result<Payment, EngineError> {
+        self.load(id).await?.ok_or(EngineError::NotFound)
+    }
+}

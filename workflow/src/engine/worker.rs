@@ -1,0 +1,243 @@
+//! What workers ask of the engine: claim a payment that is due, and report what an attempt came to.
+//!
+//! A claim writes the intent (which call, under which key) before anything is called. A report that leads straight to
+//! the next activity claims it in the same transaction.
+
+use jiff::SignedDuration;
+
+use super::{Engine, EngineError, MAX_CONFLICTS};
+use crate::decide::{Decision, Occurrence, Step, record_stale};
+use crate::definition::{self, Activity};
+use crate::event::{Actor, Event, Unknown};
+use crate::history::Hash;
+use crate::payment::Payment;
+use crate::port::queue::Wake;
+use crate::port::store::{Due, Origin, Updated};
+
+/// The right to run one attempt of an activity, until its time runs out or somebody takes it away.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lease {
+    /// The payment as the claim left it.
+    pub payment: Payment,
+    /// What to run.
+    pub activity: Activity,
+    /// What the idempotency keys of its calls begin with: the same on every attempt.
+    pub key: String,
+    /// The worker it was given to.
+    pub worker: String,
+}
+
+/// What became of looking at a payment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Claimed {
+    /// There is work to do.
+    Work(Box<Lease>),
+    /// Nothing is due now, or somebody else has it.
+    Idle,
+}
+
+/// What became of a report.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reported {
+    /// There is more to do at once, under this lease.
+    GoOn(Box<Lease>),
+    /// The attempt is over, and so this payment is for now.
+    Done(Box<Payment>),
+    /// Another had taken the payment over; the report is kept as old news.
+    Late,
+}
+
+/// Whether a worker that reports takes on what follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Then {
+    /// Claim the next activity in the same transaction when one is due.
+    GoOn,
+    /// Leave it to others: this worker is shutting down.
+    Stop,
+}
+
+impl Engine {
+    /// Looks at a payment: takes it from a dead worker, lets a passed deadline count, and claims the activity that is
+    /// due.
+    ///
+    /// # Errors
+    /// The store did not answer; the payment stays due.
+    pub async fn wake(&self, wake: Wake, worker: &str) -> Result<Claimed, EngineError> {
+        let mut known = wake.snapshot.map(|payment| *payment);
+        for _ in 0..MAX_CONFLICTS {
+            let payment = match known.take() {
+                Some(payment) => payment,
+                None => match self.load(wake.payment_id).await? {
+                    Some(payment) => payment,
+                    None => return Ok(Claimed::Idle),
+                },
+            };
+            let Some(steps) = self.due_steps(&payment, worker)? else { return Ok(Claimed::Idle) };
+            let lease = lease_of(&steps, worker);
+            let last = steps.last().map(|step| step.payment.clone());
+            if self.write(&payment, steps, Origin::Plain).await? == Updated::Conflict {
+                continue;
+            }
+            match lease {
+                Some(lease) => return Ok(Claimed::Work(Box::new(lease))),
+                None => known = last,
+            }
+        }
+        Err(EngineError::Contended)
+    }
+
+    /// The step or two that a payment is due for now.
+    fn due_steps(&self, payment: &Payment, worker: &str) -> Result<Option<Vec<Step>>, EngineError> {
+        let now = self.now();
+        if !payment.is_due(now) {
+            return Ok(None);
+        }
+        let occurrence = if payment.is_leased() {
+            let detail = "the lease ran out before the worker reported".to_owned();
+            Occurrence::by_clock(Event::Unknown { why: Unknown::WorkerLost, detail })
+        } else if payment.activity().is_some() {
+            self.intent(payment, worker)?
+        } else {
+            Occurrence::by_clock(Event::DeadlinePassed {})
+        };
+        let first = match self.decide(payment, &occurrence, now)? {
+            Decision::Record(step) => *step,
+            Decision::Illegal(why) => return Err(EngineError::Illegal { state: payment.state, why }),
+        };
+        let mut steps = vec![first];
+        if !matches!(occurrence.event, Event::AttemptStarted { .. }) {
+            self.go_on(&mut steps, worker)?;
+        }
+        Ok(Some(steps))
+    }
+
+    /// Adds the claim of the activity that the last step made due, if it did.
+    fn go_on(&self, steps: &mut Vec<Step>, worker: &str) -> Result<(), EngineError> {
+        let Some(payment) = steps.last().map(|step| &step.payment) else { return Ok(()) };
+        let now = self.now();
+        if payment.is_leased() || !payment.is_due(now) || payment.activity().is_none() {
+            return Ok(());
+        }
+        let intent = self.intent(payment, worker)?;
+        if let Decision::Record(step) = self.decide(payment, &intent, now)? {
+            steps.push(*step);
+        }
+        Ok(())
+    }
+
+    /// The write-ahead intent of the next attempt: which activity, under which key, until when.
+    fn intent(&self, payment: &Payment, worker: &str) -> Result<Occurrence, EngineError> {
+        let definition = definition::pinned(payment.definition_version)
+            .ok_or(EngineError::UnknownVersion(payment.definition_version))?;
+        // The claim itself may lead on (from created to authorizing, or to canceling): the activity is the one there.
+        let rule = definition.state(payment.state).rule(definition::EventKind::AttemptStarted);
+        let state = match rule.next(payment.goal) {
+            Some(definition::Next::To(state)) => state,
+            Some(definition::Next::Stay | definition::Next::Retry(_) | definition::Next::Reverse) | None => {
+                payment.state
+            }
+        };
+        let activity = definition
+            .state(state)
+            .activity()
+            .ok_or(EngineError::Illegal { state, why: "no activity is due in this state" })?;
+        let lease_ms = i64::try_from(definition.activity(activity).lease_ms).unwrap_or(i64::MAX);
+        let lease_until =
+            self.now().saturating_add(SignedDuration::from_millis(lease_ms)).unwrap_or(jiff::Timestamp::MAX);
+        let event = Event::AttemptStarted { activity, key: key(payment), lease_until };
+        Ok(Occurrence { event, actor: Actor::Worker(worker.to_owned()), payload_hash: Some(asked_hash(payment)) })
+    }
+
+    /// Records what an attempt came to, and claims what follows when `then` says so.
+    ///
+    /// # Errors
+    /// The store did not answer: the lease will run out and the outcome counts as unknown.
+    pub async fn report(
+        &self,
+        lease: Lease,
+        event: Event,
+        payload_hash: Option<Hash>,
+        then: Then,
+    ) -> Result<Reported, EngineError> {
+        let occurrence = Occurrence { event, actor: Actor::Worker(lease.worker.clone()), payload_hash };
+        let mut payment = lease.payment;
+        for _ in 0..MAX_CONFLICTS {
+            let now = self.now();
+            let mut steps = match self.decide(&payment, &occurrence, now)? {
+                Decision::Record(step) => vec![*step],
+                Decision::Illegal(why) => return Err(EngineError::Illegal { state: payment.state, why }),
+            };
+            if then == Then::GoOn {
+                self.go_on(&mut steps, &lease.worker)?;
+            }
+            let next = lease_of(&steps, &lease.worker);
+            let Some(after) = steps.last().map(|step| step.payment.clone()) else { break };
+            if self.write(&payment, steps, Origin::Plain).await? == Updated::Applied {
+                if let Some(next) = next {
+                    return Ok(Reported::GoOn(Box::new(next)));
+                }
+                if after.is_leased() && after.fence == payment.fence {
+                    let kept = Lease { payment: after, ..lease };
+                    return Ok(Reported::GoOn(Box::new(kept)));
+                }
+                self.tell_if_due(&after).await;
+                return Ok(Reported::Done(Box::new(after)));
+            }
+            let fresh = self.load(payment.id).await?.ok_or(EngineError::NotFound)?;
+            if fresh.fence != payment.fence {
+                return self.report_late(fresh, &occurrence).await;
+            }
+            payment = fresh;
+        }
+        Err(EngineError::Contended)
+    }
+
+    /// Keeps the report of a worker that had lost the payment. Who has it now asks the PSP again, under the same key.
+    async fn report_late(&self, mut payment: Payment, occurrence: &Occurrence) -> Result<Reported, EngineError> {
+        for _ in 0..MAX_CONFLICTS {
+            let step = record_stale(&payment, occurrence, "another had taken the payment over", self.now());
+            if self.write(&payment, vec![step], Origin::Plain).await? == Updated::Applied {
+                return Ok(Reported::Late);
+            }
+            payment = self.load(payment.id).await?.ok_or(EngineError::NotFound)?;
+        }
+        Err(EngineError::Contended)
+    }
+
+    /// Payments whose time has come longer than `grace` ago: what the queue forgot, what backed off, whose worker died.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn due(&self, grace: std::time::Duration, limit: u32) -> Result<Vec<Due>, EngineError> {
+        let since = self.now().saturating_sub(grace).unwrap_or(jiff::Timestamp::MIN);
+        Ok(self.store.due(since, limit).await?)
+    }
+}
+
+/// The lease that the last step gave, if it was a claim.
+fn lease_of(steps: &[Step], worker: &str) -> Option<Lease> {
+    let step = steps.last()?;
+    if step.row.fact.event != definition::EventKind::AttemptStarted || !step.payment.is_leased() {
+        return None;
+    }
+    let activity = step.payment.activity()?;
+    let key = key(&step.payment);
+    Some(Lease { payment: step.payment.clone(), activity, key, worker: worker.to_owned() })
+}
+
+/// What the idempotency keys of this payment's calls begin with; the call's operation follows. It comes from the row
+/// alone, so every attempt and every worker has the same; the number grows only after an authoritative refusal.
+fn key(payment: &Payment) -> String {
+    format!("{}-{}", payment.id, payment.operation)
+}
+
+/// Hash of what is asked of the PSP, kept with the intent: attempts under one key must ask the same.
+fn asked_hash(payment: &Payment) -> Hash {
+    let asked = serde_json::json!({
+        "psp": payment.psp,
+        "payment_method": payment.payment_method,
+        "authorize": payment.asked(),
+        "capture": payment.to_capture(),
+    });
+    Hash::of(asked.to_string().as_bytes())
+}

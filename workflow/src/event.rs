@@ -1,0 +1,263 @@
+//! Events: everything that can happen to a payment, with what is recorded of it.
+//!
+//! An event's fields are the allow-list of what enters history: ids, amounts, codes and reasons, never card data,
+//! never a raw body. Not here: what an event does; that is the table in [`crate::definition`].
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumCount, EnumDiscriminants, EnumIter, EnumString, IntoStaticStr, VariantArray};
+
+use crate::definition::Activity;
+use crate::money::Money;
+use crate::payment::{CaptureMethod, Failure, NextAction, Payment};
+use crate::port::gateway::{Outcome, Standing};
+
+/// Something that happened. The variant's name, in snake case, is its name in history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, EnumDiscriminants)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[strum_discriminants(
+    name(EventKind),
+    doc = "What kind of event it is: a column of the table.",
+    derive(Hash, Serialize, Deserialize, Display, EnumCount, EnumIter, EnumString, IntoStaticStr, VariantArray),
+    serde(rename_all = "snake_case"),
+    strum(serialize_all = "snake_case")
+)]
+pub enum Event {
+    /// A client asked for it and it was stored: the first row of every history, and never a later one.
+    Started {
+        /// What to take.
+        #[serde(flatten)]
+        money: Money,
+        /// When to take it.
+        capture_method: CaptureMethod,
+        /// The PSP account it goes to.
+        psp: String,
+        /// The workflow version it runs by.
+        definition_version: i32,
+    },
+    /// A worker claimed the payment and is about to call the PSP: the write-ahead intent.
+    AttemptStarted {
+        /// What is about to run.
+        activity: Activity,
+        /// The idempotency keys of this attempt's calls begin with this.
+        key: String,
+        /// When the worker is taken for dead.
+        lease_until: Timestamp,
+    },
+    /// The PSP knows the payment under this reference; no money moved.
+    Registered {
+        /// The PSP's name for the payment.
+        psp_reference: String,
+    },
+    /// The money is reserved.
+    Authorized {
+        /// The PSP's name for the payment.
+        psp_reference: String,
+        /// What is reserved.
+        #[serde(flatten)]
+        money: Money,
+    },
+    /// The money was captured.
+    Captured {
+        /// The PSP's name for the payment.
+        psp_reference: String,
+        /// What was captured.
+        #[serde(flatten)]
+        money: Money,
+    },
+    /// The PSP works on it and will tell by webhook.
+    Accepted {
+        /// The PSP's name for the payment, when it gave one.
+        psp_reference: Option<String>,
+    },
+    /// The customer has to act.
+    ActionRequired {
+        /// The PSP's name for the payment.
+        psp_reference: String,
+        /// What the customer has to do.
+        next_action: NextAction,
+    },
+    /// The issuer or the PSP said no.
+    Declined {
+        /// Why, as far as the PSP tells.
+        failure: Failure,
+    },
+    /// The PSP refused the request as it stands: an authoritative no, which moved nothing.
+    Rejected {
+        /// The PSP's code.
+        failure: Failure,
+    },
+    /// The authorization was released, or can never come to be.
+    Voided {
+        /// The PSP's name for the payment, when it ever had one.
+        psp_reference: Option<String>,
+    },
+    /// Captured money was given back.
+    Refunded {
+        /// What was given back.
+        #[serde(flatten)]
+        money: Money,
+    },
+    /// The PSP has been asked and nothing has happened there.
+    Untouched {
+        /// What it was asked, in one clause.
+        evidence: String,
+    },
+    /// No readable answer: anything may have happened.
+    Unknown {
+        /// What was seen instead of an answer.
+        why: Unknown,
+        /// The details for people.
+        detail: String,
+    },
+    /// Nothing can have happened: the request did not get there.
+    NotSent {
+        /// What stopped it.
+        why: String,
+        /// How long the PSP (or our circuit breaker) asks to wait.
+        retry_after_ms: Option<u64>,
+    },
+    /// The PSP asked to slow down; nothing happened.
+    Throttled {
+        /// How long the PSP asks to wait.
+        retry_after_ms: Option<u64>,
+    },
+    /// The PSP reports another amount or currency than we asked for.
+    AmountsDisagree {
+        /// The PSP's name for the payment.
+        psp_reference: String,
+        /// What we asked for.
+        expected: Money,
+        /// What the PSP reports.
+        seen: Money,
+        /// Whether the PSP says that the money was captured (else: reserved).
+        captured: bool,
+    },
+    /// The state's deadline passed.
+    DeadlinePassed {},
+    /// The client asks for the money.
+    CaptureRequested {
+        /// How much of it, in minor units.
+        amount_minor: i64,
+    },
+    /// The client gives the payment up.
+    CancelRequested {
+        /// Why, in the client's words from a fixed list.
+        reason: Option<String>,
+    },
+    /// An operator sends it back to work.
+    Redriven {
+        /// Why, in the operator's words.
+        reason: String,
+    },
+}
+
+impl Event {
+    /// The column of the table it belongs to.
+    #[must_use]
+    pub fn kind(&self) -> EventKind {
+        EventKind::from(self)
+    }
+}
+
+impl Event {
+    /// What the outcome of a call, or the news of a webhook, means for this payment. Money and reference have to be
+    /// the ones we asked for; anything else is for a person to judge.
+    #[must_use]
+    pub fn of(payment: &Payment, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Approved(standing) => Self::of_standing(payment, standing),
+            Outcome::ActionRequired { psp_reference, next_action } => {
+                Self::ActionRequired { psp_reference, next_action }
+            }
+            Outcome::Pending { psp_reference } => Self::Accepted { psp_reference },
+            Outcome::Declined(failure) => Self::Declined { failure },
+            Outcome::Rejected(failure) => Self::Rejected { failure },
+            Outcome::Throttled { retry_after_ms } => Self::Throttled { retry_after_ms },
+            Outcome::NotSent { why, retry_after_ms } => Self::NotSent { why, retry_after_ms },
+            Outcome::Unknown { why, detail } => Self::Unknown { why, detail },
+        }
+    }
+
+    /// How long the PSP, or our circuit breaker, asks to wait before the next attempt.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        if let Self::NotSent { retry_after_ms, .. } | Self::Throttled { retry_after_ms } = self {
+            *retry_after_ms
+        } else {
+            None
+        }
+    }
+
+    fn of_standing(payment: &Payment, standing: Standing) -> Self {
+        let is_ours = |reference: &String| payment.psp_reference.as_ref().is_none_or(|ours| ours == reference);
+        match standing {
+            Standing::Registered { psp_reference } => Self::Registered { psp_reference },
+            Standing::Authorized { psp_reference, money } => {
+                let expected = payment.asked();
+                if money == expected && is_ours(&psp_reference) {
+                    Self::Authorized { psp_reference, money }
+                } else {
+                    Self::AmountsDisagree { psp_reference, expected, seen: money, captured: false }
+                }
+            }
+            Standing::Captured { psp_reference, money } => {
+                let expected = payment.to_capture();
+                if money == expected && is_ours(&psp_reference) {
+                    Self::Captured { psp_reference, money }
+                } else {
+                    Self::AmountsDisagree { psp_reference, expected, seen: money, captured: true }
+                }
+            }
+            Standing::Voided { psp_reference } => Self::Voided { psp_reference },
+            Standing::Refunded { money } => Self::Refunded { money },
+            Standing::Untouched { evidence } => Self::Untouched { evidence },
+        }
+    }
+}
+
+/// What was seen instead of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Unknown {
+    /// No complete answer within the time limit.
+    Timeout,
+    /// The connection broke after the request may have been sent.
+    ConnectionLost,
+    /// An answer that cannot be read: garbage, cut short, too large.
+    Unreadable,
+    /// A gateway in front of the PSP answered with a server error.
+    ServerError,
+    /// The PSP itself reported that this request ended in an internal error: it will not end otherwise later.
+    EndedInError,
+    /// The worker died, or lost its lease, while a call may have been under way.
+    WorkerLost,
+}
+
+/// Who caused an event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Actor {
+    /// A client, named by its API key.
+    Client(String),
+    /// A worker, named by its process.
+    Worker(String),
+    /// The PSP by webhook, named by the webhook event.
+    Psp(String),
+    /// The clock: a deadline or an expired lease.
+    Clock,
+    /// A person, by name.
+    Operator(String),
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Client(name) => write!(f, "client:{name}"),
+            Self::Worker(name) => write!(f, "worker:{name}"),
+            Self::Psp(name) => write!(f, "psp:{name}"),
+            Self::Clock => f.write_str("clock"),
+            Self::Operator(name) => write!(f, "operator:{name}"),
+        }
+    }
+}

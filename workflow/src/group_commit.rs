@@ -1,0 +1,137 @@
+//! Group commit: whoever comes first goes at once; whoever arrives while a commit is in flight shares the next one.
+//! A caller is answered only after its own element was committed.
+//!
+//! The lane owns what it was given: a caller that goes away (a client that hangs up) neither cancels its element nor
+//! anybody else's. Not here: what a batch is written with; a lane is handed a function.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::port::store::StoreError;
+
+/// Elements in one batch. Beyond a few hundred rows a statement gains nothing more and delays everybody in it.
+pub const MAX_BATCH: usize = 256;
+
+/// Elements waiting for a commit. Who comes when so many wait is made to wait before the door.
+const MAX_WAITING: usize = 4_096;
+
+type Committed<R> = Result<R, Arc<StoreError>>;
+type Commit<R> = Pin<Box<dyn Future<Output = Result<Vec<R>, StoreError>> + Send>>;
+
+struct Waiting<T, R> {
+    element: T,
+    answer: oneshot::Sender<Committed<R>>,
+}
+
+/// A lane of writes (or reads) that share round trips.
+pub struct Lane<T, R> {
+    door: mpsc::Sender<Waiting<T, R>>,
+}
+
+impl<T: Send + 'static, R: Send + 'static> Lane<T, R> {
+    /// Opens a lane. `commit` is called with at most [`MAX_BATCH`] elements, one call at a time.
+    pub fn open(name: &'static str, commit: impl Fn(Vec<T>) -> Commit<R> + Send + Sync + 'static) -> Self {
+        let (door, queue) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(run(name, queue, commit));
+        Self { door }
+    }
+
+    /// Hands an element in and waits until it is committed.
+    ///
+    /// # Errors
+    /// The batch was not committed; the error is shared by all that were in it.
+    pub async fn commit(&self, element: T) -> Committed<R> {
+        let (answer, answered) = oneshot::channel();
+        self.door.send(Waiting { element, answer }).await.map_err(|_closed| gone())?;
+        answered.await.map_err(|_dropped| gone())?
+    }
+}
+
+fn gone() -> Arc<StoreError> {
+    Arc::new(StoreError::Unavailable("the group commit ended before it answered".into()))
+}
+
+async fn run<T: Send + 'static, R: Send + 'static>(
+    name: &'static str,
+    mut queue: mpsc::Receiver<Waiting<T, R>>,
+    commit: impl Fn(Vec<T>) -> Commit<R>,
+) {
+    let mut waiting = Vec::with_capacity(MAX_BATCH);
+    while queue.recv_many(&mut waiting, MAX_BATCH).await > 0 {
+        let (elements, answers): (Vec<T>, Vec<_>) =
+            waiting.drain(..).map(|waiting| (waiting.element, waiting.answer)).unzip();
+        metrics::counter!("fincore_group_commits_total", "lane" => name).increment(1);
+        metrics::counter!("fincore_group_commit_elements_total", "lane" => name).increment(elements.len() as u64);
+        // In a task of its own, so that a panic in an adapter fails this batch and not the lane.
+        let committed = tokio::spawn(commit(elements)).await;
+        settle(answers, committed.unwrap_or_else(|panic| Err(StoreError::Refused(Box::new(panic)))));
+    }
+}
+
+fn settle<R>(answers: Vec<oneshot::Sender<Committed<R>>>, committed: Result<Vec<R>, StoreError>) {
+    match committed {
+        Ok(results) => {
+            for (answer, result) in answers.into_iter().zip(results) {
+                // A caller that went away needs no answer; its element is committed all the same.
+                let _ = answer.send(Ok(result));
+            }
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            for answer in answers {
+                let _ = answer.send(Err(Arc::clone(&error)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_arrives_during_a_commit_shares_the_next_one() {
+        let sizes = Arc::new(Mutex::new(Vec::new()));
+        let (open_gate, gate) = tokio::sync::watch::channel(false);
+        let seen = Arc::clone(&sizes);
+        let lane = Arc::new(Lane::open("test", move |batch: Vec<u32>| {
+            seen.lock().unwrap().push(batch.len());
+            let mut gate = gate.clone();
+            Box::pin(async move {
+                gate.wait_for(|open| *open).await.unwrap();
+                Ok(batch)
+            })
+        }));
+        let callers: Vec<_> = (0..10)
+            .map(|number| {
+                let lane = Arc::clone(&lane);
+                tokio::spawn(async move { lane.commit(number).await.unwrap() })
+            })
+            .collect();
+        while sizes.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        open_gate.send(true).unwrap();
+        for (number, caller) in (0..10).zip(callers) {
+            assert_eq!(caller.await.unwrap(), number);
+        }
+        assert!(sizes.lock().unwrap().len() <= 3, "ten callers shared few commits: {:?}", sizes.lock().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_batch_and_not_the_lane() {
+        let lane = Lane::open("test", |batch: Vec<u32>| {
+            Box::pin(async move {
+                assert!(batch != [13], "unlucky");
+                Ok(batch)
+            })
+        });
+        assert!(lane.commit(13).await.is_err());
+        assert_eq!(lane.commit(14).await.unwrap(), 14);
+    }
+}

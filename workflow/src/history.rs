@@ -1,0 +1,183 @@
+//! History: one row for everything that happened to a payment, chained by hashes so that no row can be changed,
+//! left out or added later without showing.
+//!
+//! `hash = SHA-256(format ‖ payment id ‖ seq ‖ previous hash ‖ canonical row)`, where the canonical row is the JSON
+//! of its fields with sorted keys. The payment row carries the hash of its last history row.
+//!
+//! Not here: storing rows. Both databases refuse to update or delete them by trigger.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use strum::{Display, EnumString, IntoStaticStr};
+
+use crate::definition::{EventKind, State};
+use crate::ids::PaymentId;
+
+/// Names the rules by which rows are hashed; a change of the rules gets a new one.
+const FORMAT: &[u8] = b"fincore-history-1";
+
+/// A SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// What the first row is chained to.
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// The hash of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TryFrom<&[u8]> for Hash {
+    type Error = std::array::TryFromSliceError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, Self::Error> {
+        Ok(Self(bytes.try_into()?))
+    }
+}
+
+/// Whether an event changed anything.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Verdict {
+    /// It did what the table says.
+    Applied,
+    /// It was old news; the row keeps it for people.
+    Stale,
+}
+
+/// What happened, before it is chained.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fact {
+    /// When we learned of it.
+    pub at: Timestamp,
+    /// Which event.
+    pub event: EventKind,
+    /// Who caused it.
+    pub actor: String,
+    /// The state before; none in the first row.
+    pub from: Option<State>,
+    /// The state after.
+    pub to: State,
+    /// The attempt it belongs to, counted within one stay in a state.
+    pub attempt: i32,
+    /// Whether it changed anything.
+    pub verdict: Verdict,
+    /// The event's fields, the chosen backoff, the reason: a JSON object with sorted keys.
+    pub data: Value,
+    /// Hash of the raw bytes this was read from: the PSP's answer, the webhook's body.
+    pub payload_hash: Option<Hash>,
+}
+
+/// One row of history.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryRow {
+    /// Whose history.
+    pub payment_id: PaymentId,
+    /// 1, 2, 3, … without gaps.
+    pub seq: i64,
+    /// What happened.
+    pub fact: Fact,
+    /// Chains it to the row before.
+    pub hash: Hash,
+}
+
+impl HistoryRow {
+    /// The fact as row `seq` after a row with hash `previous`.
+    #[must_use]
+    pub fn chained(payment_id: PaymentId, seq: i64, fact: Fact, previous: Hash) -> Self {
+        let hash = chain(payment_id, seq, &fact, previous);
+        Self { payment_id, seq, fact, hash }
+    }
+}
+
+fn chain(payment_id: PaymentId, seq: i64, fact: &Fact, previous: Hash) -> Hash {
+    // serde_json keeps object keys sorted, so equal facts have equal text.
+    let canonical = json!({
+        "at_us": fact.at.as_microsecond(),
+        "event": fact.event,
+        "actor": fact.actor,
+        "from": fact.from,
+        "to": fact.to,
+        "attempt": fact.attempt,
+        "verdict": <&str>::from(fact.verdict),
+        "data": fact.data,
+        "payload_hash": fact.payload_hash.map(|hash| hash.to_string()),
+    });
+    let mut hasher = Sha256::new();
+    hasher.update(FORMAT);
+    hasher.update(payment_id.uuid().as_bytes());
+    hasher.update(seq.to_be_bytes());
+    hasher.update(previous.0);
+    hasher.update(canonical.to_string());
+    Hash(hasher.finalize().into())
+}
+
+/// Where a history stops being the one that was written.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BrokenChain {
+    /// A row is missing, doubled or out of place.
+    #[error("row {expected} is missing (found row {found} in its place)")]
+    Gap {
+        /// The row that should stand here.
+        expected: i64,
+        /// The row that does.
+        found: i64,
+    },
+    /// A row's content or its place in the chain is not what was hashed.
+    #[error("row {seq} was changed after it was written")]
+    Changed {
+        /// The row.
+        seq: i64,
+    },
+    /// The payment row does not stand where its history ends.
+    #[error("the payment stands at row {payment} in state {payment_state}, its history ends at row {history}")]
+    Head {
+        /// The payment's `seq`.
+        payment: i64,
+        /// The payment's state.
+        payment_state: State,
+        /// The last row's `seq`.
+        history: i64,
+    },
+}
+
+/// Recomputes the chain of one payment.
+///
+/// # Errors
+/// The first place where stored rows are not what was written.
+pub fn verify(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(), BrokenChain> {
+    let mut previous = Hash::ZERO;
+    for (expected, row) in (1_i64..).zip(rows) {
+        if row.seq != expected || row.payment_id != payment.id {
+            return Err(BrokenChain::Gap { expected, found: row.seq });
+        }
+        if chain(row.payment_id, row.seq, &row.fact, previous) != row.hash {
+            return Err(BrokenChain::Changed { seq: row.seq });
+        }
+        previous = row.hash;
+    }
+    let last = rows.last().map_or((0, None), |row| (row.seq, Some(row.fact.to)));
+    if last != (payment.seq, Some(payment.state)) || previous != payment.head_hash {
+        return Err(BrokenChain::Head { payment: payment.seq, payment_state: payment.state, history: last.0 });
+    }
+    Ok(())
+}

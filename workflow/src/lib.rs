@@ -1,0 +1,23 @@
+//! FinCore's core: what a payment is, which moves it may make, and the one engine that makes them.
+//!
+//! Start reading at [`definition`] (the table), then [`decide`] (what the table means for one payment and one
+//! event), then [`engine`] (the only mover of payments). Everything outside is reached through [`port`].
+//!
+//! Deliberately not here: any I/O. No database, HTTP, queue or clock is named in this crate; adapters and
+//! binaries hand them in.
+
+pub mod asl;
+pub mod decide;
+pub mod definition;
+pub mod diagram;
+pub mod engine;
+pub mod event;
+pub mod group_commit;
+pub mod history;
+pub mod ids;
+pub mod local_queue;
+pub mod money;
+pub mod payment;
+pub mod port;
+pub mod retry;
+pub mod timeline;

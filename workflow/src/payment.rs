@@ -1,0 +1,186 @@
+//! A payment as it is stored: what was asked for, where it stands, and the bookkeeping of the machine.
+//!
+//! Not here: how it changes ([`crate::decide`]) and how databases write it (their crates).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
+
+use crate::definition::{Activity, Goal, State};
+use crate::history::Hash;
+use crate::ids::{MerchantId, PaymentId};
+use crate::money::{Currency, Money};
+
+/// When the money is taken.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, Display, EnumIter, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum CaptureMethod {
+    /// As soon as it is authorized.
+    #[default]
+    Automatic,
+    /// When the client asks for it.
+    Manual,
+}
+
+impl From<CaptureMethod> for Goal {
+    fn from(method: CaptureMethod) -> Goal {
+        match method {
+            CaptureMethod::Automatic => Goal::Capture,
+            CaptureMethod::Manual => Goal::Hold,
+        }
+    }
+}
+
+/// What kind of no it was, and so whether trying again can help.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum FailureCategory {
+    /// The same card may work later.
+    SoftDecline,
+    /// This card will not work.
+    HardDecline,
+    /// The customer has to authenticate and did not.
+    Authentication,
+    /// The PSP refused the request itself.
+    InvalidRequest,
+}
+
+/// Why a payment failed, for the client.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of no it was.
+    pub category: FailureCategory,
+    /// The PSP's code.
+    pub code: String,
+    /// The issuer's code, as the PSP passes it on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decline_code: Option<String>,
+    /// What the client can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+/// What the customer has to do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum NextAction {
+    /// Open this page, for example for 3-D Secure.
+    RedirectToUrl {
+        /// The page.
+        url: String,
+    },
+    /// Something only the PSP's own software development kit can do.
+    UseSdk {},
+}
+
+/// One payment. The fields up to `created_at` never change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payment {
+    /// Its name.
+    pub id: PaymentId,
+    /// Whose it is.
+    pub merchant_id: MerchantId,
+    /// The PSP account it goes to.
+    pub psp: String,
+    /// The PSP's token for the customer's means of payment.
+    pub payment_method: String,
+    /// What to take.
+    pub amount_minor: i64,
+    /// In which currency.
+    pub currency: Currency,
+    /// When to take it.
+    pub capture_method: CaptureMethod,
+    /// Where the PSP sends the customer back to.
+    pub return_url: Option<String>,
+    /// The client's words.
+    pub description: Option<String>,
+    /// The client's data.
+    pub metadata: BTreeMap<String, String>,
+    /// The workflow version it runs by.
+    pub definition_version: i32,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+
+    /// Where it stands.
+    pub state: State,
+    /// Since when.
+    pub state_since: Timestamp,
+    /// What is to come of the money.
+    pub goal: Goal,
+    /// Number of the last history row. Every update compares it.
+    pub seq: i64,
+    /// Hash of the last history row.
+    pub head_hash: Hash,
+    /// Grows with every claim and never shrinks: a worker with an older one has lost the payment.
+    pub fence: i64,
+    /// Until when a worker holds it.
+    pub lease_until: Option<Timestamp>,
+    /// When to look next; none exactly when the payment has ended.
+    pub next_wake_at: Option<Timestamp>,
+    /// Attempts in this stay in this state.
+    pub attempt: i32,
+    /// Claims since the start or the last redrive.
+    pub claims: i32,
+    /// Number of the PSP operation: a new one means a new idempotency key, which only an authoritative refusal allows.
+    pub operation: i32,
+    /// The PSP's name for it.
+    pub psp_reference: Option<String>,
+    /// Reserved so far.
+    pub amount_authorized_minor: i64,
+    /// How much to capture, when the client asked for a part.
+    pub amount_to_capture_minor: Option<i64>,
+    /// Captured so far.
+    pub amount_captured_minor: i64,
+    /// Given back so far.
+    pub amount_refunded_minor: i64,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// What the customer has to do.
+    pub next_action: Option<NextAction>,
+    /// When its last history row was written.
+    pub updated_at: Timestamp,
+}
+
+impl Payment {
+    /// What the client asked for.
+    #[must_use]
+    pub fn asked(&self) -> Money {
+        Money { amount_minor: self.amount_minor, currency: self.currency }
+    }
+
+    /// What is to be captured.
+    #[must_use]
+    pub fn to_capture(&self) -> Money {
+        Money { amount_minor: self.amount_to_capture_minor.unwrap_or(self.amount_minor), currency: self.currency }
+    }
+
+    /// Captured money that was not given back.
+    #[must_use]
+    pub fn kept_minor(&self) -> i64 {
+        self.amount_captured_minor - self.amount_refunded_minor
+    }
+
+    /// Whether a worker holds it, alive or dead.
+    #[must_use]
+    pub fn is_leased(&self) -> bool {
+        self.lease_until.is_some()
+    }
+
+    /// Whether it is time to look.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.next_wake_at.is_some_and(|at| at <= now)
+    }
+
+    /// The activity a worker has to run in this state, by the definition it has pinned.
+    #[must_use]
+    pub fn activity(&self) -> Option<Activity> {
+        crate::definition::pinned(self.definition_version)?.state(self.state).activity()
+    }
+}

@@ -1,0 +1,130 @@
+//! A payment's history as people read it: one line per row. `fincore show` prints it with times; tests compare it
+//! without, like a ledger.
+//!
+//! Not here: colours and tables; whoever prints adds them.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::definition::EventKind;
+use crate::history::{Fact, HistoryRow, Verdict};
+use crate::money::{Currency, Money};
+
+/// One line of a timeline, in columns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// The row's number.
+    pub seq: i64,
+    /// Milliseconds since the first row.
+    pub since_start_ms: i64,
+    /// Where the payment stands after it; with where it came from, if that is elsewhere.
+    pub state: String,
+    /// What happened.
+    pub event: &'static str,
+    /// Who caused it, without the name: `client`, `worker`, `psp`, `clock`, `operator`.
+    pub who: String,
+    /// What there is to tell beyond that.
+    pub told: String,
+}
+
+/// The lines of a history.
+#[must_use]
+pub fn lines(rows: &[HistoryRow]) -> Vec<Line> {
+    let start = rows.first().map(|row| row.fact.at);
+    rows.iter()
+        .map(|row| Line {
+            seq: row.seq,
+            since_start_ms: start.map_or(0, |start| row.fact.at.as_millisecond() - start.as_millisecond()),
+            state: state(&row.fact),
+            event: row.fact.event.into(),
+            who: row.fact.actor.split(':').next().unwrap_or_default().to_owned(),
+            told: tell(&row.fact),
+        })
+        .collect()
+}
+
+/// The history as text without times, ids and random delays: equal histories have equal ledgers.
+#[must_use]
+pub fn ledger(rows: &[HistoryRow]) -> String {
+    let mut text = String::new();
+    for line in lines(rows) {
+        let stale = rows.iter().any(|row| row.seq == line.seq && row.fact.verdict == Verdict::Stale);
+        let mark = if stale { "  (stale)" } else { "" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:>2}  {:<8} {:<17} {}{mark}", line.seq, line.who, line.event, line.state);
+    }
+    text
+}
+
+fn state(fact: &Fact) -> String {
+    match fact.from {
+        Some(from) if from != fact.to => format!("{from} → {}", fact.to),
+        Some(_) | None => fact.to.to_string(),
+    }
+}
+
+/// What a row tells beyond its event: amounts, references, reasons, delays.
+fn tell(fact: &Fact) -> String {
+    let mut parts = Vec::new();
+    let data = &fact.data;
+    let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
+    if fact.event == EventKind::AttemptStarted {
+        let activity = text("activity").unwrap_or_default();
+        let key = text("key").unwrap_or_default();
+        parts.push(format!("{activity}, attempt {}, key {key}", fact.attempt));
+    }
+    parts.extend(money(data));
+    parts.extend(["psp_reference", "why", "detail", "evidence", "reason"].into_iter().filter_map(text));
+    if let Some(failure) = data.get("failure") {
+        let code = |name: &str| failure.get(name).and_then(Value::as_str).map(str::to_owned);
+        parts.extend(["category", "code", "decline_code"].into_iter().filter_map(code));
+    }
+    if let Some(ms) = data.get("backoff_ms").and_then(Value::as_u64) {
+        parts.push(format!("again in {}", duration(i64::try_from(ms).unwrap_or(i64::MAX))));
+    }
+    parts.extend(text("review").map(|review| format!("needs a person: {review}")));
+    parts.extend(text("stale").map(|why| format!("old news: {why}")));
+    parts.join(" · ")
+}
+
+fn money(data: &Value) -> Option<String> {
+    let read = |value: &Value| -> Option<Money> {
+        let amount_minor = value.get("amount_minor")?.as_i64()?;
+        let currency: Currency = value.get("currency")?.as_str()?.parse().ok()?;
+        Some(Money { amount_minor, currency })
+    };
+    if let (Some(expected), Some(seen)) = (data.get("expected").and_then(read), data.get("seen").and_then(read)) {
+        return Some(format!("expected {expected}, the PSP says {seen}"));
+    }
+    read(data).map(|money| money.to_string())
+}
+
+/// A length of time, in the unit people would use: `740 ms`, `12.5 s`, `3 min 20 s`, `2 h 5 min`, `6 d 12 h`.
+#[must_use]
+pub fn duration(ms: i64) -> String {
+    let (s, min, h, d) = (1_000, 60_000, 3_600_000, 86_400_000);
+    let pair = |big: i64, unit: &str, small: i64, small_unit: &str| {
+        let rest = ms % big / small;
+        if rest == 0 { format!("{} {unit}", ms / big) } else { format!("{} {unit} {rest} {small_unit}", ms / big) }
+    };
+    match ms {
+        ms if ms < s => format!("{ms} ms"),
+        ms if ms < min => format!("{}.{} s", ms / s, ms % s / 100),
+        ms if ms < h => pair(min, "min", s, "s"),
+        ms if ms < d => pair(h, "h", min, "min"),
+        _longer => pair(d, "d", h, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_written_in_the_unit_people_would_use() {
+        let written: Vec<String> =
+            [0, 740, 12_500, 200_000, 7_500_000, 561_600_000].into_iter().map(duration).collect();
+        assert_eq!(written, ["0 ms", "740 ms", "12.5 s", "3 min 20 s", "2 h 5 min", "6 d 12 h"]);
+    }
+}

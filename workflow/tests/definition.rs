@@ -1,0 +1,180 @@
+//! The table tested as a table: total, closed, without dead ends, and unchanged once released.
+
+use std::collections::HashSet;
+
+use strum::{EnumCount, IntoEnumIterator, VariantArray};
+use workflow::definition::{
+    self, Activity, CHARGE, Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind, digest,
+};
+
+fn moves(definition: &Definition, from: State) -> HashSet<State> {
+    let mut to = HashSet::new();
+    for event in EventKind::VARIANTS {
+        for goal in Goal::VARIANTS {
+            match definition.state(from).rule(*event).next(*goal) {
+                Some(Next::To(state)) => to.insert(state),
+                Some(Next::Reverse) => to.insert(State::Canceling),
+                Some(Next::Retry(_)) => to.insert(State::InReview),
+                Some(Next::Stay) | None => false,
+            };
+        }
+    }
+    to
+}
+
+fn reachable(definition: &Definition, from: State) -> HashSet<State> {
+    let mut seen = HashSet::from([from]);
+    let mut open = vec![from];
+    while let Some(state) = open.pop() {
+        for next in moves(definition, state) {
+            if seen.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn every_row_stands_at_its_state_and_every_activity_at_its_place() {
+    for definition in CHARGE {
+        for state in State::VARIANTS {
+            assert_eq!(definition.state(*state).state, *state);
+        }
+        for activity in Activity::iter() {
+            assert_eq!(definition.activity(activity).activity, activity);
+        }
+    }
+}
+
+#[test]
+fn every_pair_is_decided_and_says_why_when_it_moves_nothing() {
+    for definition in CHARGE {
+        let mut pairs = 0;
+        for state in State::VARIANTS {
+            for event in EventKind::VARIANTS {
+                pairs += 1;
+                if let Rule::Stale(why) | Rule::Illegal(why) = definition.state(*state).rule(*event) {
+                    assert!(why.len() > 10, "({state}, {event}) gives no reason");
+                }
+            }
+        }
+        assert_eq!(pairs, State::COUNT * EventKind::COUNT);
+    }
+}
+
+#[test]
+fn every_state_is_reachable_from_the_first() {
+    for definition in CHARGE {
+        let seen = reachable(definition, State::Created);
+        assert_eq!(
+            seen.len(),
+            State::COUNT,
+            "unreachable: {:?}",
+            State::VARIANTS.iter().filter(|s| !seen.contains(s)).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn every_open_state_leads_to_an_end_and_has_a_deadline_or_a_due_activity() {
+    for definition in CHARGE {
+        for row in &definition.states {
+            match row.kind {
+                StateKind::Works(activity) => {
+                    let row = definition.activity(activity);
+                    assert!(row.lease_ms > row.call_timeout_ms, "{activity}: a lease must outlive a call");
+                }
+                StateKind::Waits { deadline_ms, meaning } => {
+                    assert!(deadline_ms > 0 && !meaning.is_empty());
+                    let rule = row.rule(EventKind::DeadlinePassed);
+                    assert!(matches!(rule, Rule::Move(_)), "{}: a deadline must lead somewhere", row.state);
+                }
+                StateKind::Ended => continue,
+            }
+            let ends = reachable(definition, row.state);
+            assert!(ends.iter().any(|state| definition::has_ended(*state)), "{} has no way out", row.state);
+        }
+    }
+}
+
+#[test]
+fn a_clock_asks_and_never_concludes() {
+    for definition in CHARGE {
+        for row in &definition.states {
+            for goal in Goal::VARIANTS {
+                if let Some(Next::To(to)) = row.rule(EventKind::DeadlinePassed).next(*goal) {
+                    assert!(!definition::has_ended(to), "{}: a deadline ended the payment as {to}", row.state);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unknown_outcome_never_ends_a_payment_and_never_repeats_an_act() {
+    for definition in CHARGE {
+        for row in &definition.states {
+            for goal in Goal::VARIANTS {
+                match row.rule(EventKind::Unknown).next(*goal) {
+                    Some(Next::To(to)) => assert_eq!(to, State::Reconciling, "{} on unknown", row.state),
+                    Some(Next::Retry(class)) => {
+                        assert_eq!((row.state, class), (State::Reconciling, ErrorClass::Unknown));
+                    }
+                    Some(Next::Stay | Next::Reverse) => panic!("{}: an unknown outcome must be asked about", row.state),
+                    None => {}
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_ended_payment_moves_only_for_late_news_of_money() {
+    for definition in CHARGE {
+        for row in definition.states.iter().filter(|row| definition::has_ended(row.state)) {
+            for event in EventKind::VARIANTS {
+                let leads = Goal::VARIANTS.iter().any(|goal| row.rule(*event).next(*goal).is_some());
+                let is_money = matches!(
+                    event,
+                    EventKind::Authorized | EventKind::Captured | EventKind::Voided | EventKind::AmountsDisagree
+                );
+                assert!(!leads || is_money, "{}: {event} reopens an ended payment", row.state);
+            }
+        }
+    }
+}
+
+#[test]
+fn only_an_operator_or_evidence_takes_a_payment_out_of_review() {
+    let row = definition::current().state(State::InReview);
+    for event in [EventKind::DeadlinePassed, EventKind::CancelRequested, EventKind::Accepted, EventKind::ActionRequired]
+    {
+        for goal in Goal::VARIANTS {
+            assert!(!matches!(row.rule(event).next(*goal), Some(Next::To(_))), "{event} ended a review");
+        }
+    }
+    assert!(matches!(row.rule(EventKind::Redriven), Rule::Move(Next::To(State::Reconciling))));
+}
+
+#[test]
+fn versions_are_numbered_from_one_and_found_by_number() {
+    for (number, definition) in (1..).zip(CHARGE) {
+        assert_eq!(definition.version, number);
+        assert_eq!(definition::pinned(number).map(|found| found.version), Some(number));
+    }
+    assert!(definition::pinned(0).is_none());
+}
+
+#[test]
+fn a_released_version_is_never_edited() {
+    for definition in CHARGE {
+        assert_eq!(
+            definition.digest,
+            digest::digest(definition),
+            "version {} differs from what was released. Add a new version instead of editing it. Its content is now:\n{}",
+            definition.version,
+            digest::content(definition)
+        );
+    }
+}

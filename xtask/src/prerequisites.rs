@@ -1,0 +1,176 @@
+//! What the machine must have beside Rust: a C compiler and PostgreSQL's server programs, found or installed.
+//!
+//! Deliberately not here: starting a server. Nothing but the package manager is asked to install anything, and only
+//! where there is `apt-get`.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+/// Set to the folder with PostgreSQL's server programs to use exactly those; set for the tests too.
+pub(crate) const FOLDER_VARIABLE: &str = "FINCORE_PG_BIN";
+
+/// The releases we run on. Among several installed ones the newest of these wins.
+const TESTED_RELEASES: std::ops::RangeInclusive<u32> = 15..=17;
+/// Where Debian keeps one folder per release.
+const DEBIAN_FOLDER: &str = "/usr/lib/postgresql";
+/// What a folder must contain to be of use.
+const SERVER_PROGRAMS: [&str; 3] = ["initdb", "postgres", "pg_ctl"];
+
+const INSTALL_BY_HAND: &str = "install PostgreSQL 15, 16 or 17 (on Debian, as root: apt-get install postgresql), or set \
+                               FINCORE_PG_BIN to the folder with initdb, postgres and pg_ctl";
+
+/// Keeps the package from starting a server of its own. A file that is already there is left alone.
+const NO_MAIN_CLUSTER: &str = "set -e
+file=/etc/postgresql-common/createcluster.conf
+if [ ! -e $file ]; then
+    mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' > $file
+    echo \"Wrote $file, so that the package starts no server of its own.\"
+fi";
+
+/// One installed release of PostgreSQL's server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Programs {
+    pub(crate) folder: PathBuf,
+    pub(crate) release: u32,
+}
+
+impl Programs {
+    /// The path of one of the server's programs.
+    pub(crate) fn path(&self, program: &str) -> PathBuf {
+        self.folder.join(program)
+    }
+}
+
+/// SQLite and the TLS library are compiled from C.
+pub(crate) fn c_compiler() -> Result<()> {
+    let named = env::var_os("CC").is_some();
+    if named || on_path().any(|folder| folder.join("cc").is_file()) {
+        return Ok(());
+    }
+    bail!("no C compiler: install one (on Debian, as root: apt-get install gcc libc6-dev), or set CC")
+}
+
+/// Finds PostgreSQL's server programs and installs them if there are none.
+pub(crate) async fn postgres() -> Result<Programs> {
+    if let Some(programs) = find()? {
+        println!("PostgreSQL {} in {}", programs.release, programs.folder.display());
+        return Ok(programs);
+    }
+    install().await?;
+    let programs =
+        find()?.with_context(|| format!("still no PostgreSQL 15 to 17 after installing: {INSTALL_BY_HAND}"))?;
+    println!("installed PostgreSQL {} in {}", programs.release, programs.folder.display());
+    Ok(programs)
+}
+
+/// A folder named in the environment is used or refused, never passed over in silence.
+fn find() -> Result<Option<Programs>> {
+    if let Some(folder) = env::var_os(FOLDER_VARIABLE) {
+        let folder = PathBuf::from(folder);
+        let programs = look_into(&folder)
+            .with_context(|| format!("{FOLDER_VARIABLE}={} has no {}", folder.display(), SERVER_PROGRAMS.join(", ")))?;
+        return Ok(Some(programs));
+    }
+    let found = on_path().chain(debian_folders()).filter_map(|folder| look_into(&folder));
+    Ok(newest_tested(found))
+}
+
+fn newest_tested(found: impl Iterator<Item = Programs>) -> Option<Programs> {
+    found.filter(|programs| TESTED_RELEASES.contains(&programs.release)).max_by_key(|programs| programs.release)
+}
+
+fn on_path() -> impl Iterator<Item = PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).collect::<Vec<_>>().into_iter()
+}
+
+fn debian_folders() -> impl Iterator<Item = PathBuf> {
+    // No such folder means no such package.
+    let releases = fs::read_dir(DEBIAN_FOLDER).into_iter().flatten();
+    releases.filter_map(|release| Some(release.ok()?.path().join("bin")))
+}
+
+fn look_into(folder: &Path) -> Option<Programs> {
+    let folder = folder.to_path_buf();
+    if !SERVER_PROGRAMS.iter().all(|program| folder.join(program).is_file()) {
+        return None;
+    }
+    let output = std::process::Command::new(folder.join("postgres")).arg("--version").output().ok()?;
+    let release = release_in(&String::from_utf8_lossy(&output.stdout))?;
+    Some(Programs { folder, release })
+}
+
+/// `postgres (PostgreSQL) 15.12 (Debian 15.12-0+deb12u2)` is release 15.
+fn release_in(version: &str) -> Option<u32> {
+    let number = version.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    number.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+async fn install() -> Result<()> {
+    if !on_path().any(|folder| folder.join("apt-get").is_file()) {
+        bail!("no PostgreSQL server programs, and no apt-get to install them with: {INSTALL_BY_HAND}");
+    }
+    println!("No PostgreSQL 15 to 17 found. Installing Debian's package postgresql with apt-get.");
+    as_root(&["sh", "-c", NO_MAIN_CLUSTER]).await?;
+    as_root(&["apt-get", "update"]).await?;
+    as_root(&["apt-get", "install", "--yes", "--no-install-recommends", "postgresql"]).await
+}
+
+/// Shares our terminal, because `sudo` may ask for a password.
+async fn as_root(command: &[&str]) -> Result<()> {
+    // Answers every question of the packages: none, and keep the file we wrote.
+    let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "UCF_FORCE_CONFFOLD=1"];
+    if !is_root()? {
+        if !on_path().any(|folder| folder.join("sudo").is_file()) {
+            bail!("no PostgreSQL server programs; we are not root and there is no sudo: {INSTALL_BY_HAND}");
+        }
+        words.insert(0, "sudo");
+    }
+    words.extend(command);
+    let name = command.join(" ");
+    if command.first() != Some(&"sh") {
+        println!("$ {name}");
+    }
+    let status = Command::new(words[0])
+        .args(&words[1..])
+        .stdin(Stdio::inherit())
+        .kill_on_drop(true)
+        .status()
+        .await
+        .with_context(|| format!("cannot start {}", words[0]))?;
+    if status.success() {
+        return Ok(());
+    }
+    bail!("{name}: {status}. If it cannot be made to work: {INSTALL_BY_HAND}")
+}
+
+/// True when this process may change users: whom a file we create belongs to is who we are.
+pub(crate) fn is_root() -> Result<bool> {
+    let own = tempfile::tempfile().and_then(|file| file.metadata()).context("cannot create a temporary file")?;
+    Ok(own.uid() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Programs, newest_tested, release_in};
+
+    #[test]
+    fn a_release_is_read_from_what_the_server_says() {
+        assert_eq!(release_in("postgres (PostgreSQL) 15.12 (Debian 15.12-0+deb12u2)\n"), Some(15));
+        assert_eq!(release_in("postgres (PostgreSQL) 18beta1\n"), Some(18));
+        assert_eq!(release_in("not a server"), None);
+    }
+
+    #[test]
+    fn the_newest_tested_release_is_chosen() {
+        let installed = [14, 15, 17, 16, 18].map(|release| Programs { folder: format!("/{release}").into(), release });
+        assert_eq!(newest_tested(installed.into_iter()).map(|programs| programs.release), Some(17));
+    }
+}
