@@ -2,14 +2,17 @@
 //!
 //! Not here: where events come from, and storing the step ([`crate::engine`]).
 
+mod review;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
-use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::definition::{Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind};
 use crate::event::{Actor, Event, Unknown};
 use crate::history::{Fact, Hash, HistoryRow, Verdict};
 use crate::payment::Payment;
+
+pub use review::{DeadLetter, ReviewReason};
 
 /// Claims after which going round between asking and acting slows down; a normal recovery needs four.
 const CLAIMS_BEFORE_SLOWING_DOWN: i32 = 4;
@@ -51,31 +54,6 @@ pub struct Step {
     pub row: HistoryRow,
     /// Set when the event sent the payment to a person.
     pub dead_letter: Option<DeadLetter>,
-}
-
-/// Why a person has to look.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DeadLetter {
-    /// In one word, for grouping.
-    pub reason: ReviewReason,
-    /// The event that did it, as JSON.
-    pub last_error: Value,
-}
-
-/// Why a person has to look, in one word.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Display, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum ReviewReason {
-    /// The retry policy allows no further attempt.
-    RetriesExhausted,
-    /// The payment was claimed too often without coming to an end.
-    ClaimsExhausted,
-    /// The PSP reports another amount, or a second payment of ours.
-    AmountsDisagree,
-    /// The PSP refuses to say what it knows.
-    InquiryRejected,
-    /// News that contradicts how the payment ended.
-    ContradictingNews,
 }
 
 /// Where a rule leads this payment, with limits counted in.
@@ -222,7 +200,7 @@ fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp
         Next::Retry(class) if !allows_another(definition, payment, class, now) => {
             Way::Review(ReviewReason::RetriesExhausted)
         }
-        Next::To(State::InReview) => Way::Review(review_reason(event)),
+        Next::To(State::InReview) => Way::Review(ReviewReason::of(event)),
         Next::To(_) | Next::Stay
             if event.kind() == EventKind::AttemptStarted && payment.claims >= definition.max_claims =>
         {
@@ -250,16 +228,6 @@ fn allows_another(definition: &Definition, payment: &Payment, class: ErrorClass,
     })
 }
 
-fn review_reason(event: &Event) -> ReviewReason {
-    if event.kind() == EventKind::AmountsDisagree {
-        ReviewReason::AmountsDisagree
-    } else if event.kind() == EventKind::Rejected {
-        ReviewReason::InquiryRejected
-    } else {
-        ReviewReason::ContradictingNews
-    }
-}
-
 /// Takes over what the event proves, whatever state it leads to.
 fn absorb(payment: &mut Payment, event: &Event) {
     match event {
@@ -268,14 +236,18 @@ fn absorb(payment: &mut Payment, event: &Event) {
         }
         Event::Authorized { psp_reference, money } => {
             payment.psp_reference = Some(psp_reference.clone());
-            payment.amount_authorized_minor = money.amount_minor;
+            payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
         }
         Event::Captured { psp_reference, money } => {
             payment.psp_reference = Some(psp_reference.clone());
-            payment.amount_captured_minor = money.amount_minor;
+            // Money that was once there is never forgotten; the same news twice is counted once.
+            payment.amount_captured_minor = payment.amount_captured_minor.max(money.amount_minor);
             payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
         }
-        Event::Refunded { money } => payment.amount_refunded_minor += money.amount_minor,
+        Event::Refunded { money } => {
+            let refunded = payment.amount_refunded_minor.saturating_add(money.amount_minor);
+            payment.amount_refunded_minor = refunded.min(payment.amount_captured_minor);
+        }
         Event::Accepted { psp_reference } | Event::Voided { psp_reference } => {
             if psp_reference.is_some() {
                 payment.psp_reference.clone_from(psp_reference);

@@ -2,7 +2,8 @@
 //! A caller is answered only after its own element was committed.
 //!
 //! The lane owns what it was given: a caller that goes away (a client that hangs up) neither cancels its element nor
-//! anybody else's. Not here: what a batch is written with; a lane is handed a function.
+//! anybody else's. A batch that is refused for what one element carries is tried again one by one: nobody pays for a
+//! stranger. Not here: what a batch is written with; a lane is handed a function.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -31,7 +32,7 @@ pub struct Lane<T, R> {
     door: mpsc::Sender<Waiting<T, R>>,
 }
 
-impl<T: Send + 'static, R: Send + 'static> Lane<T, R> {
+impl<T: Clone + Send + 'static, R: Send + 'static> Lane<T, R> {
     /// Opens a lane. `commit` is called with at most [`MAX_BATCH`] elements, one call at a time.
     pub fn open(name: &'static str, commit: impl Fn(Vec<T>) -> Commit<R> + Send + Sync + 'static) -> Self {
         let (door, queue) = mpsc::channel(MAX_WAITING);
@@ -54,7 +55,7 @@ fn gone() -> Arc<StoreError> {
     Arc::new(StoreError::Unavailable("the group commit ended before it answered".into()))
 }
 
-async fn run<T: Send + 'static, R: Send + 'static>(
+async fn run<T: Clone + Send + 'static, R: Send + 'static>(
     name: &'static str,
     mut queue: mpsc::Receiver<Waiting<T, R>>,
     commit: impl Fn(Vec<T>) -> Commit<R>,
@@ -65,10 +66,20 @@ async fn run<T: Send + 'static, R: Send + 'static>(
             waiting.drain(..).map(|waiting| (waiting.element, waiting.answer)).unzip();
         metrics::counter!("fincore_group_commits_total", "lane" => name).increment(1);
         metrics::counter!("fincore_group_commit_elements_total", "lane" => name).increment(elements.len() as u64);
-        // In a task of its own, so that a panic in an adapter fails this batch and not the lane.
-        let committed = tokio::spawn(commit(elements)).await;
-        settle(answers, committed.unwrap_or_else(|panic| Err(StoreError::Refused(Box::new(panic)))));
+        match contained(commit(elements.clone())).await {
+            Err(StoreError::Refused(_) | StoreError::Corrupt(_)) if elements.len() > 1 => {
+                for (element, answer) in elements.into_iter().zip(answers) {
+                    settle(vec![answer], contained(commit(vec![element])).await);
+                }
+            }
+            committed => settle(answers, committed),
+        }
     }
+}
+
+/// Commits in a task of its own, so that a panic in an adapter fails this batch and not the lane.
+async fn contained<R: Send + 'static>(commit: Commit<R>) -> Result<Vec<R>, StoreError> {
+    tokio::spawn(commit).await.unwrap_or_else(|panic| Err(StoreError::Refused(Box::new(panic))))
 }
 
 fn settle<R>(answers: Vec<oneshot::Sender<Committed<R>>>, committed: Result<Vec<R>, StoreError>) {
@@ -121,6 +132,24 @@ mod tests {
             assert_eq!(caller.await.unwrap(), number);
         }
         assert!(sizes.lock().unwrap().len() <= 3, "ten callers shared few commits: {:?}", sizes.lock().unwrap());
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_committed_does_not_fail_its_neighbours() {
+        let lane = Arc::new(Lane::open("test", |batch: Vec<u32>| {
+            Box::pin(
+                async move { if batch.contains(&13) { Err(StoreError::Corrupt("13".to_owned())) } else { Ok(batch) } },
+            )
+        }));
+        let answers: Vec<_> = (10..20)
+            .map(|number| {
+                let lane = Arc::clone(&lane);
+                tokio::spawn(async move { lane.commit(number).await.ok() })
+            })
+            .collect();
+        for (number, answer) in (10..20).zip(answers) {
+            assert_eq!(answer.await.unwrap(), (number != 13).then_some(number));
+        }
     }
 
     #[tokio::test]

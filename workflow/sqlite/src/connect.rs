@@ -7,6 +7,8 @@
 //!
 //! Durability: write-ahead log with `synchronous = full`. With `normal`, which is faster, the last commits may be lost
 //! when the power fails, and a lost commit is a lost payment.
+//!
+//! Not here: statements, but for the one that asks for SQLite's version.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};

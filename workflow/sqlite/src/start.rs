@@ -40,7 +40,8 @@ async fn together(connection: &mut SqliteConnection, batch: &[NewPayment]) -> sq
         match insert_new(&mut tx, new).await {
             Ok(earlier) => found.push(earlier),
             Err(error) => {
-                tx.rollback().await?;
+                // On a full disk SQLite has rolled back by itself; the first error is the one that tells.
+                let _ = tx.rollback().await;
                 return Err(error);
             }
         }

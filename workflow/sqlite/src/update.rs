@@ -35,7 +35,8 @@ async fn together(connection: &mut SqliteConnection, batch: &[Update], first: &[
         match result {
             Ok(updated) => results.push(updated),
             Err(error) => {
-                tx.rollback().await?;
+                // On a full disk SQLite has rolled back by itself; the first error is the one that tells.
+                let _ = tx.rollback().await;
                 return Err(error);
             }
         }

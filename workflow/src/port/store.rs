@@ -254,7 +254,8 @@ pub trait Store: Send + Sync {
     /// The database did not answer.
     async fn request(&self, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError>;
 
-    /// Keeps webhook events that move no payment; those already there stay as they are.
+    /// Keeps webhook events that move no payment. Those already there stay as they are, but for an unmatched one about
+    /// which something has now been decided.
     ///
     /// # Errors
     /// Nothing of the batch was acknowledged.

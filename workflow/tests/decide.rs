@@ -1,0 +1,140 @@
+//! Random stories: whatever happens to a payment, in whatever order, the invariants hold after every step.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use workflow::decide::{Decision, Occurrence, decide, start};
+use workflow::definition::{self, Activity, Goal, State};
+use workflow::event::{Actor, Event, Unknown};
+use workflow::history::{self, Hash};
+use workflow::ids::{MerchantId, PaymentId};
+use workflow::money::Money;
+use workflow::payment::{CaptureMethod, Failure, FailureCategory, NextAction, Payment};
+
+fn created(capture_method: CaptureMethod) -> Payment {
+    let now = Timestamp::UNIX_EPOCH;
+    Payment {
+        id: PaymentId::new(now, [1, 1]),
+        merchant_id: MerchantId::new(now, [1, 1]),
+        psp: "psp".to_owned(),
+        payment_method: "pm".to_owned(),
+        amount_minor: 1200,
+        currency: "eur".parse().expect("a currency"),
+        capture_method,
+        return_url: None,
+        description: None,
+        metadata: BTreeMap::new(),
+        definition_version: definition::current().version,
+        created_at: now,
+        state: State::Created,
+        state_since: now,
+        goal: Goal::from(capture_method),
+        seq: 0,
+        head_hash: Hash::ZERO,
+        fence: 0,
+        lease_until: None,
+        next_wake_at: Some(now),
+        attempt: 0,
+        claims: 0,
+        operation: 1,
+        psp_reference: None,
+        amount_authorized_minor: 0,
+        amount_to_capture_minor: None,
+        amount_captured_minor: 0,
+        amount_refunded_minor: 0,
+        failure: None,
+        next_action: None,
+        updated_at: now,
+    }
+}
+
+/// One thing that happens. Money is always the money asked for: other amounts arrive as `AmountsDisagree`.
+fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
+    let reference = || payment.psp_reference.clone().unwrap_or_else(|| "pi_1".to_owned());
+    let failure = Failure {
+        category: FailureCategory::SoftDecline,
+        code: "card_declined".to_owned(),
+        decline_code: None,
+        advice: None,
+    };
+    let expected = payment.asked();
+    match which % 19 {
+        0 => Event::AttemptStarted {
+            activity: Activity::Authorize,
+            key: "key".to_owned(),
+            lease_until: now + SignedDuration::from_secs(60),
+        },
+        1 => Event::Registered { psp_reference: reference() },
+        2 => Event::Authorized { psp_reference: reference(), money: expected },
+        3 => Event::Captured { psp_reference: reference(), money: payment.to_capture() },
+        4 => Event::Accepted { psp_reference: Some(reference()) },
+        5 => Event::ActionRequired { psp_reference: reference(), next_action: NextAction::UseSdk {} },
+        6 => Event::Declined { failure },
+        7 => Event::Rejected { failure },
+        8 => Event::Voided { psp_reference: Some(reference()) },
+        9 => Event::Refunded { money: Money { amount_minor: payment.kept_minor(), currency: payment.currency } },
+        10 => Event::Untouched { evidence: "asked".to_owned() },
+        11 => Event::Unknown { why: Unknown::Timeout, detail: "late".to_owned() },
+        12 => Event::Unknown { why: Unknown::EndedInError, detail: "500".to_owned() },
+        13 => Event::NotSent { why: "refused".to_owned(), retry_after_ms: None },
+        14 => Event::Throttled { retry_after_ms: Some(1_000) },
+        15 => Event::AmountsDisagree { psp_reference: reference(), expected, seen: expected, captured: false },
+        16 => Event::DeadlinePassed {},
+        17 => Event::CaptureRequested { amount_minor: 600 },
+        _ => match which % 2 {
+            0 => Event::CancelRequested { reason: None },
+            _ => Event::Redriven { reason: "again".to_owned() },
+        },
+    }
+}
+
+fn check(before: &Payment, after: &Payment, event: &Event) {
+    let told = format!("{event:?} in {} → {}", before.state, after.state);
+    let ended = definition::has_ended(after.state);
+    assert_eq!(after.next_wake_at.is_none(), ended, "an open payment has something due, an ended one nothing: {told}");
+    assert!(after.lease_until.is_none() || after.activity().is_some(), "only work is leased: {told}");
+    assert!(after.lease_until.is_none() || after.lease_until == after.next_wake_at, "a lease is looked after: {told}");
+    assert_eq!(after.seq, before.seq + 1, "{told}");
+    assert!(after.fence >= before.fence, "a fence only grows: {told}");
+    assert!(after.lease_until.is_none() || before.lease_until.is_none() || after.fence >= before.fence, "{told}");
+    assert!(
+        before.lease_until.is_none() || after.lease_until.is_some() || after.fence > before.fence,
+        "who loses a lease is fenced: {told}"
+    );
+    assert!(after.amount_captured_minor <= after.amount_authorized_minor, "{told}");
+    assert!(after.amount_refunded_minor <= after.amount_captured_minor, "{told}");
+    assert!(after.operation >= before.operation, "{told}");
+    let may_renew = matches!(event, Event::Rejected { .. } | Event::Unknown { why: Unknown::EndedInError, .. });
+    assert!(after.operation == before.operation || may_renew, "only an authoritative refusal renews a key: {told}");
+    assert!(after.goal == before.goal || before.goal != Goal::Reverse, "what has to be undone stays so: {told}");
+    assert!((after.state == State::RequiresAction) == after.next_action.is_some(), "{told}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn whatever_happens_the_invariants_hold(story in prop::collection::vec((any::<u8>(), 0_i64..600, any::<u64>()), 1..60), manual: bool) {
+        let method = if manual { CaptureMethod::Manual } else { CaptureMethod::Automatic };
+        let first = start(created(method), &Actor::Clock);
+        let (mut payment, mut rows, mut now) = (first.payment, vec![first.row], Timestamp::UNIX_EPOCH);
+        for (which, seconds, random) in story {
+            now += SignedDuration::from_secs(seconds);
+            let event = event(&payment, which, now);
+            let occurrence = Occurrence::by_clock(event.clone());
+            match decide(definition::current(), &payment, &occurrence, now, random) {
+                Decision::Illegal(why) => prop_assert!(!why.is_empty()),
+                Decision::Record(step) => {
+                    check(&payment, &step.payment, &event);
+                    if step.dead_letter.is_some() {
+                        prop_assert_eq!(step.payment.state, State::InReview);
+                    }
+                    rows.push(step.row);
+                    payment = step.payment;
+                }
+            }
+        }
+        prop_assert_eq!(history::verify(&payment, &rows), Ok(()));
+    }
+}
