@@ -36,6 +36,8 @@ pub(crate) use on_each_store;
 mod charges;
 mod crashes;
 mod faults;
+mod hangups;
+mod outages;
 mod processes;
 mod requests;
 mod store_conformance;
