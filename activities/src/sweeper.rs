@@ -5,17 +5,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use strum::VariantArray;
+use workflow::definition::{self, State};
 use workflow::engine::{Engine, EngineError};
-use workflow::port::gateway::WebhookRefused;
 use workflow::port::queue::Wake;
+use workflow::port::store::WebhookEvent;
 
 use crate::psps::Psps;
 
 /// Payments in one sweep. The next sweep takes the next ones.
 const SWEEP_LIMIT: u32 = 500;
 
-/// Webhook events in one sweep.
+/// Webhook events read at a time.
 const MATCH_LIMIT: u32 = 100;
+
+/// Such pages in one pass. More unmatched events than this are an alarm's business.
+const MATCH_PAGES: usize = 20;
 
 /// Finds what is due.
 pub struct Sweeper {
@@ -40,27 +45,47 @@ impl Sweeper {
         Ok(due.into_iter().map(|due| Wake { payment_id: due.payment_id, seq: due.seq, snapshot: None }).collect())
     }
 
+    /// Shows how many payments stand in each state that has not ended.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn observe(&self) -> Result<(), EngineError> {
+        let counts = self.engine.store().open_counts().await?;
+        for state in State::VARIANTS.iter().filter(|state| !definition::has_ended(**state)) {
+            let count = counts.iter().find(|(counted, _)| counted == state).map_or(0, |(_, count)| *count);
+            let count = i32::try_from(count).unwrap_or(i32::MAX);
+            metrics::gauge!("fincore_open_payments", "state" => <&str>::from(*state)).set(f64::from(count));
+        }
+        Ok(())
+    }
+
     /// Matches webhook events again that fitted no payment when they came.
     ///
     /// # Errors
     /// The store did not answer.
     pub async fn match_webhooks(&self) -> Result<(), EngineError> {
-        for kept in self.engine.unmatched_webhooks(MATCH_LIMIT).await? {
-            let Some(psp) = self.psps.get(&kept.psp) else { continue };
-            match psp.gateway.notification(&kept.body) {
-                Ok(notification) => {
-                    self.engine.match_again(&kept, notification).await?;
-                }
-                Err(refused @ WebhookRefused::Unreadable) => {
-                    tracing::error!(psp = kept.psp, event = kept.event_id, %refused, "kept webhook cannot be read");
-                }
-                Err(
-                    WebhookRefused::SignatureMissing
-                    | WebhookRefused::SignatureMismatch
-                    | WebhookRefused::TimestampOutsideTolerance,
-                ) => {}
+        let mut after = None;
+        for _ in 0..MATCH_PAGES {
+            let page = self.engine.unmatched_webhooks(after, MATCH_LIMIT).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.received_at);
+            for kept in &page {
+                self.match_again(kept).await;
             }
         }
         Ok(())
+    }
+
+    /// One event that cannot be matched must not keep the others from it.
+    async fn match_again(&self, kept: &WebhookEvent) {
+        let Some(psp) = self.psps.get(&kept.psp) else { return };
+        let Ok(notification) = psp.gateway.notification(&kept.body) else {
+            tracing::warn!(psp = kept.psp, event = kept.event_id, "kept webhook cannot be read");
+            return;
+        };
+        if let Err(error) = self.engine.match_again(kept, notification).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(psp = kept.psp, event = kept.event_id, error, "kept webhook not matched");
+        }
     }
 }

@@ -27,6 +27,10 @@ const LEAST_CALL_TIME: Duration = Duration::from_secs(2);
 /// Kept free at the end of a lease for the report to be written.
 const REPORT_TIME: Duration = Duration::from_secs(3);
 
+/// How often open payments are counted for the metrics, and early webhooks matched again: often enough for an alarm, and
+/// rarely enough for a table with many that wait.
+const OBSERVE_EVERY: Duration = Duration::from_secs(10);
+
 /// Steps one claim may take without letting go. A charge takes four; more means that something goes in circles, and
 /// the sweeper will bring it back.
 const MAX_STEPS: usize = 16;
@@ -84,15 +88,26 @@ impl Worker {
         let tasks = TaskTracker::new();
         let mut sweep = tokio::time::interval(self.options.sweep_every);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut observe = tokio::time::interval(OBSERVE_EVERY);
+        observe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             let wakes = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 _ = sweep.tick() => self.swept().await,
+                _ = observe.tick() => {
+                    let worker = self.clone();
+                    tasks.spawn(async move { worker.observed().await });
+                    Vec::new()
+                }
                 wakes = self.engine.queue().receive(self.options.concurrency) => self.received(wakes).await,
             };
             for wake in wakes {
-                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+                let slot = tokio::select! {
+                    () = stop.cancelled() => break,
+                    slot = Arc::clone(&slots).acquire_owned() => slot,
+                };
+                let Ok(slot) = slot else { break };
                 let (worker, stop) = (self.clone(), stop.clone());
                 tasks.spawn(async move {
                     worker.work_on(wake, &stop).await;
@@ -107,9 +122,6 @@ impl Worker {
     }
 
     async fn swept(&self) -> Vec<Wake> {
-        if let Err(error) = self.sweeper.match_webhooks().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "webhooks not matched; next sweep tries again");
-        }
         match self.sweeper.due(self.options.sweep_grace).await {
             Ok(wakes) => wakes,
             Err(error) => {
@@ -117,6 +129,16 @@ impl Worker {
                 tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed; the next one tries again");
                 Vec::new()
             }
+        }
+    }
+
+    /// What can wait a little: counting, and webhooks that came before their payment.
+    async fn observed(&self) {
+        if let Err(error) = self.sweeper.observe().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "open payments not counted");
+        }
+        if let Err(error) = self.sweeper.match_webhooks().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "webhooks not matched; the next pass tries again");
         }
     }
 

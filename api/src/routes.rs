@@ -20,6 +20,7 @@ use http::request::Parts;
 use utoipa_axum::router::OpenApiRouter;
 use workflow::engine::client::Reply;
 use workflow::ids::PaymentId;
+use workflow::money::Money;
 use workflow::payment::Payment;
 
 use crate::auth::Client;
@@ -62,6 +63,14 @@ impl FromRequestParts<App> for ChargeId {
 async fn owned(app: &App, client: Client, ChargeId(id): ChargeId) -> Result<Payment, Problem> {
     let payment = app.engine.load(id).await?;
     payment.filter(|payment| payment.merchant_id == client.merchant_id).ok_or_else(Problem::charge_not_found)
+}
+
+/// Refuses an amount that the PSP cannot take exactly, before anything is recorded.
+fn supported(app: &App, psp: &str, money: Money) -> Result<(), Problem> {
+    app.gateways.get(psp).map_or(Ok(()), |gateway| gateway.supports(money)).map_err(|why| {
+        let detail = format!("The PSP cannot take this amount of this currency: {why}.");
+        Problem::new(Code::ParameterInvalid, detail).about("amount")
+    })
 }
 
 /// The answer to a recorded request, byte for byte as it is stored.

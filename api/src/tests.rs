@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use workflow::engine::Engine;
 use workflow::ids::{ApiKeyId, MerchantId};
+use workflow::money::Money;
 use workflow::payment::Payment;
 use workflow::port::clock::{Clock, SystemRandom};
 use workflow::port::gateway::{
@@ -59,6 +60,10 @@ struct TestGateway;
 impl Gateway for TestGateway {
     fn psp(&self) -> &str {
         "test"
+    }
+
+    fn supports(&self, _money: Money) -> Result<(), String> {
+        Ok(())
     }
 
     fn needs_registration(&self, _payment: &Payment) -> bool {

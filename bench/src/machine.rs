@@ -108,6 +108,8 @@ pub(crate) struct Usage {
     /// Shares of all processors' time.
     pub(crate) busy_share: f64,
     pub(crate) waiting_for_disk_share: f64,
+    /// What was used by nobody we know: other programs. Much of it makes a run worthless.
+    pub(crate) others_share: f64,
     /// What this process wrote to disk.
     pub(crate) written_bytes: u64,
 }
@@ -144,10 +146,12 @@ impl Used {
         };
         let (busy, waiting) = (self.busy - before.busy, self.waiting.saturating_sub(before.waiting));
         let all = (busy + waiting + self.idle.saturating_sub(before.idle)).max(1);
+        let ours: u64 = self.parts.values().sum::<u64>().saturating_sub(before.parts.values().sum());
         Usage {
             seconds: self.parts.iter().map(seconds).collect(),
             busy_share: busy as f64 / all as f64,
             waiting_for_disk_share: waiting as f64 / all as f64,
+            others_share: busy.saturating_sub(ours) as f64 / all as f64,
             written_bytes: self.written_bytes - before.written_bytes,
         }
     }

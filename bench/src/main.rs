@@ -56,8 +56,8 @@ struct Args {
     /// Only these kinds of rows
     #[arg(long, value_delimiter = ',')]
     kinds: Vec<plan::Kind>,
-    /// Clients at the same time
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 64, 256])]
+    /// Clients at the same time [default: 1,64,256; with --quick 1,64]
+    #[arg(long, value_delimiter = ',')]
     in_flight: Vec<usize>,
     /// Connections to PostgreSQL, of the engine and of the floors
     #[arg(long, default_value_t = Settings::default().database_connections)]
@@ -151,14 +151,18 @@ async fn run(args: &Args, places: Places) -> anyhow::Result<()> {
 
 fn plan(args: &Args) -> Plan {
     let window = if args.quick {
-        Window { warm_up: Duration::from_millis(100), measured: Duration::from_millis(250) }
+        Window { warm_up: Duration::from_millis(200), measured: Duration::from_millis(300) }
     } else {
         Window { warm_up: Duration::from_secs(1), measured: Duration::from_secs_f64(args.seconds) }
     };
     Plan {
         databases: args.only.map_or_else(|| Database::ALL.to_vec(), |only| vec![only]),
         kinds: if args.kinds.is_empty() { plan::Kind::ALL.to_vec() } else { args.kinds.clone() },
-        in_flight: args.in_flight.clone(),
+        in_flight: match (args.in_flight.is_empty(), args.quick) {
+            (false, _) => args.in_flight.clone(),
+            (true, false) => vec![1, 64, 256],
+            (true, true) => vec![1, 64],
+        },
         repetitions: if args.quick { 1 } else { args.repetitions.max(1) },
         window,
     }

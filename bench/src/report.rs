@@ -211,8 +211,8 @@ impl Report {
             let parts = [costs.fincore_us, costs.database_us, costs.psp_us, costs.driver_us];
             let mut row = vec![cell.kind.title().to_owned(), cell.in_flight.to_string()];
             row.extend(parts.iter().chain([&parts.iter().sum()]).map(|us| format!("{us:.0}")));
-            row.push(format!("{:.0} %", costs.busy_share * 100.0));
-            row.push(format!("{:.0} %", costs.waiting_for_disk_share * 100.0));
+            let shares = [costs.busy_share, costs.waiting_for_disk_share, costs.others_share];
+            row.extend(shares.iter().map(|share| format!("{:.0} %", share * 100.0)));
             table.add_row(row);
         }
         table

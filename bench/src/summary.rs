@@ -41,7 +41,8 @@ impl Run {
     /// For the progress.
     pub(crate) fn line(&self) -> String {
         let (p50, p99) = (milliseconds(self.p50_us), milliseconds(self.p99_us));
-        format!("{:>8.0}/s  p50 {p50:>6} ms  p99 {p99:>6} ms", self.per_second)
+        let others = self.costs.usage.others_share * 100.0;
+        format!("{:>8.0}/s  p50 {p50:>6} ms  p99 {p99:>6} ms  (other programs: {others:.0} %)", self.per_second)
     }
 
     pub(crate) fn per_round(&self, amount: f64) -> f64 {
@@ -89,6 +90,7 @@ pub(crate) struct PerRound {
     /// Shares of all processors' time.
     pub(crate) busy_share: f64,
     pub(crate) waiting_for_disk_share: f64,
+    pub(crate) others_share: f64,
 }
 
 impl Summary {
@@ -138,6 +140,7 @@ impl PerRound {
             update_lane_share: of(&|run| run.costs.counts.update.busy_us as f64 / 1e6 / run.seconds)?,
             busy_share: of(&|run| run.costs.usage.busy_share)?,
             waiting_for_disk_share: of(&|run| run.costs.usage.waiting_for_disk_share)?,
+            others_share: of(&|run| run.costs.usage.others_share)?,
         })
     }
 }

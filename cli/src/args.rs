@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Show(Show),
     /// Recompute the hash chain of every payment's history and report what was changed behind our back
     Verify,
+    /// List the charges that needed a person, newest first, with the reason
+    DeadLetters,
     /// Send a charge that is in review back to work; it asks the PSP before it repeats anything
     Redrive(Redrive),
     /// API keys

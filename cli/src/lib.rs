@@ -52,6 +52,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Migrate => operate::migrate(&args.knobs).await,
         Command::Show(show) => show::run(&args.knobs, &show).await,
         Command::Verify => verify::run(&args.knobs).await,
+        Command::DeadLetters => operate::dead_letters(&args.knobs).await,
         Command::Redrive(redrive) => operate::redrive(&args.knobs, &redrive).await,
         Command::Keys(keys) => keys::run(&args.knobs, &keys).await,
     }

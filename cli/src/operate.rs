@@ -1,4 +1,4 @@
-//! `fincore migrate` and `fincore redrive`: small things operators do.
+//! `fincore migrate`, `fincore dead-letters` and `fincore redrive`: small things operators do.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,6 +15,26 @@ pub(crate) async fn migrate(knobs: &Knobs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
     app::open_store(&settings, Schema::Migrate).await?;
     println!("The database has the schema of fincore {}.", env!("CARGO_PKG_VERSION"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Dead letters shown at a time.
+const LETTERS: u32 = 100;
+
+/// Lists the charges that needed a person.
+pub(crate) async fn dead_letters(knobs: &Knobs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(knobs)?;
+    let store = app::open_store(&settings, Schema::Expect).await?;
+    let letters = store.dead_letters(LETTERS).await?;
+    for row in &letters {
+        let charge = store.load(&[row.payment_id]).await?.pop().flatten();
+        let stands = charge.map_or_else(|| "missing".to_owned(), |charge| charge.state.to_string());
+        println!("{}  {}  {:<18} now {stands}", row.at, row.payment_id, row.letter.reason.to_string());
+    }
+    println!(
+        "{} dead letters. `fincore show` tells a story, `fincore redrive` sends a charge back to work.",
+        letters.len()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -141,7 +141,9 @@ impl Settings {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .with_context(|| format!("cannot read the settings file {}", path.display()))?;
-                text.parse().with_context(|| format!("{} is not TOML", path.display()))?
+                // Only the message: the parser's full text repeats the line, and a line may hold a secret.
+                text.parse::<toml::Table>()
+                    .map_err(|error| anyhow::anyhow!("{} is not TOML: {}", path.display(), error.message()))?
             }
         };
         table.extend(toml::Table::try_from(knobs).context("cannot read the flags")?);

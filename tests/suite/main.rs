@@ -41,4 +41,5 @@ mod outages;
 mod processes;
 mod requests;
 mod store_conformance;
+mod tampering;
 mod webhooks;

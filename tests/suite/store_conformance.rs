@@ -39,7 +39,7 @@ async fn apply(store: &Arc<dyn Store>, update: Update) -> Payment {
 /// The payment as it is stored, whose history has to be intact.
 async fn stored(store: &Arc<dyn Store>, payment: &Payment) -> Payment {
     let stored = store.load(&[payment.id]).await.unwrap().remove(0).unwrap();
-    workflow::history::verify(&stored, &store.history(payment.id).await.unwrap()).unwrap();
+    workflow::history::verify_chain(&stored, &store.history(payment.id).await.unwrap()).unwrap();
     stored
 }
 

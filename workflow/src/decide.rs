@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::definition::{Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind};
 use crate::event::{Actor, Event, Unknown};
 use crate::history::{Fact, Hash, HistoryRow, Verdict};
-use crate::payment::Payment;
+use crate::payment::{CaptureMethod, Payment};
 
 pub use review::{DeadLetter, ReviewReason};
 
@@ -90,7 +90,8 @@ pub fn decide(
         }
         Way::Go(next) => {
             absorb(&mut after, event);
-            go(definition, &mut after, next, event, now, random, &mut data);
+            let changed = after.goal != payment.goal || event.kind() == EventKind::Captured;
+            go(definition, &mut after, next, &Happening { event, changed, now, random }, &mut data);
             (Verdict::Applied, None)
         }
     };
@@ -105,7 +106,9 @@ pub fn start(mut payment: Payment, actor: &Actor) -> Step {
     let event = Event::Started {
         money: payment.asked(),
         capture_method: payment.capture_method,
+        merchant_id: payment.merchant_id,
         psp: payment.psp.clone(),
+        payment_method: payment.payment_method.clone(),
         definition_version: payment.definition_version,
     };
     let fact = Fact {
@@ -173,6 +176,10 @@ fn fields(event: &Event) -> Map<String, Value> {
     match serde_json::to_value(event) {
         Ok(Value::Object(mut object)) => {
             object.remove("event");
+            // A page for the customer may carry a secret in its query; history keeps where it was.
+            if let Some(Value::String(url)) = object.get_mut("next_action").and_then(|action| action.get_mut("url")) {
+                url.truncate(url.find(['?', '#']).unwrap_or(url.len()));
+            }
             object
         }
         // An event is a struct of texts and numbers; it always becomes an object.
@@ -232,14 +239,14 @@ fn allows_another(definition: &Definition, payment: &Payment, class: ErrorClass,
 fn absorb(payment: &mut Payment, event: &Event) {
     match event {
         Event::Registered { psp_reference } | Event::AmountsDisagree { psp_reference, .. } => {
-            payment.psp_reference.get_or_insert_with(|| psp_reference.clone());
+            learn(payment, Some(psp_reference));
         }
         Event::Authorized { psp_reference, money } => {
-            payment.psp_reference = Some(psp_reference.clone());
+            learn(payment, Some(psp_reference));
             payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
         }
         Event::Captured { psp_reference, money } => {
-            payment.psp_reference = Some(psp_reference.clone());
+            learn(payment, Some(psp_reference));
             // Money that was once there is never forgotten; the same news twice is counted once.
             payment.amount_captured_minor = payment.amount_captured_minor.max(money.amount_minor);
             payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
@@ -249,22 +256,22 @@ fn absorb(payment: &mut Payment, event: &Event) {
             payment.amount_refunded_minor = refunded.min(payment.amount_captured_minor);
         }
         Event::Accepted { psp_reference } | Event::Voided { psp_reference } => {
-            if psp_reference.is_some() {
-                payment.psp_reference.clone_from(psp_reference);
-            }
+            learn(payment, psp_reference.as_ref());
         }
         Event::ActionRequired { psp_reference, next_action } => {
-            payment.psp_reference = Some(psp_reference.clone());
+            learn(payment, Some(psp_reference));
             payment.next_action = Some(next_action.clone());
         }
-        Event::Declined { failure } => payment.failure = Some(failure.clone()),
-        Event::Rejected { failure } => {
-            payment.failure = Some(failure.clone());
+        // Authoritative ends of an operation: the next one gets a new key. An inquiry is none that moves money.
+        Event::Rejected { .. } | Event::Unknown { why: Unknown::EndedInError, .. }
+            if payment.state != State::Reconciling =>
+        {
             payment.operation += 1;
-        }
-        // An inquiry that ended in an error ended no operation that moves money.
-        Event::Unknown { why: Unknown::EndedInError, .. } if payment.state != State::Reconciling => {
-            payment.operation += 1;
+            if payment.state == State::Finalizing && payment.capture_method == CaptureMethod::Manual {
+                // The capture was refused as it was asked for; the client may ask for another.
+                payment.goal = Goal::Hold;
+                payment.amount_to_capture_minor = None;
+            }
         }
         Event::CaptureRequested { amount_minor } => {
             payment.amount_to_capture_minor = Some(*amount_minor);
@@ -278,6 +285,8 @@ fn absorb(payment: &mut Payment, event: &Event) {
         Event::Redriven { .. } => payment.claims = 0,
         Event::Started { .. }
         | Event::AttemptStarted { .. }
+        | Event::Declined { .. }
+        | Event::Rejected { .. }
         | Event::Untouched { .. }
         | Event::Unknown { .. }
         | Event::NotSent { .. }
@@ -286,17 +295,37 @@ fn absorb(payment: &mut Payment, event: &Event) {
     }
 }
 
+/// A payment keeps the first reference it learns: another one is somebody else's, or a second payment of ours.
+fn learn(payment: &mut Payment, psp_reference: Option<&String>) {
+    if payment.psp_reference.is_none() {
+        payment.psp_reference = psp_reference.cloned();
+    }
+}
+
+/// An event on its way into a payment.
+struct Happening<'a> {
+    event: &'a Event,
+    /// Whether it changed what is to be done.
+    changed: bool,
+    now: Timestamp,
+    random: u64,
+}
+
 fn go(
     definition: &Definition,
     after: &mut Payment,
     next: Next,
-    event: &Event,
-    now: Timestamp,
-    random: u64,
+    happening: &Happening<'_>,
     data: &mut Map<String, Value>,
 ) {
+    let Happening { event, changed, now, random } = *happening;
     match next {
-        Next::To(state) => enter(definition, after, state, now, random),
+        Next::To(state) => {
+            enter(definition, after, state, now, random);
+            if let (State::Failed, Event::Declined { failure } | Event::Rejected { failure }) = (state, event) {
+                after.failure = Some(failure.clone());
+            }
+        }
         Next::Reverse => {
             after.goal = Goal::Reverse;
             enter(definition, after, State::Canceling, now, random);
@@ -308,8 +337,8 @@ fn go(
             data.insert("backoff_ms".into(), json!(delay_ms));
         }
         Next::Stay => match definition.state(after.state).kind {
-            // A fact that arrives while nobody holds the payment may change what is to be done: look now.
-            StateKind::Works(_) if !after.is_leased() => after.next_wake_at = Some(now),
+            // Something else is to be done now: look at once. (The same wish again does not shorten a backoff.)
+            StateKind::Works(_) if !after.is_leased() && changed => after.next_wake_at = Some(now),
             StateKind::Waits { deadline_ms, .. } if event.kind() == EventKind::DeadlinePassed => {
                 after.next_wake_at = Some(later(now, deadline_ms));
             }

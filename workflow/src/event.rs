@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumCount, EnumDiscriminants, EnumIter, EnumString, IntoStaticStr, VariantArray};
 
 use crate::definition::Activity;
+use crate::ids::MerchantId;
 use crate::money::Money;
 use crate::payment::{CaptureMethod, Failure, NextAction, Payment};
 use crate::port::gateway::{Outcome, Standing};
@@ -30,8 +31,12 @@ pub enum Event {
         money: Money,
         /// When to take it.
         capture_method: CaptureMethod,
+        /// Whose it is.
+        merchant_id: MerchantId,
         /// The PSP account it goes to.
         psp: String,
+        /// The PSP's token for the customer's means of payment.
+        payment_method: String,
         /// The workflow version it runs by.
         definition_version: i32,
     },
@@ -210,7 +215,16 @@ impl Event {
                 }
             }
             Standing::Voided { psp_reference } => Self::Voided { psp_reference },
-            Standing::Refunded { money } => Self::Refunded { money },
+            Standing::Refunded { money } => {
+                let expected = Money { amount_minor: payment.kept_minor(), currency: payment.currency };
+                match &payment.psp_reference {
+                    Some(psp_reference) if money != expected => {
+                        let psp_reference = psp_reference.clone();
+                        Self::AmountsDisagree { psp_reference, expected, seen: money, captured: true }
+                    }
+                    Some(_) | None => Self::Refunded { money },
+                }
+            }
             Standing::Untouched { evidence } => Self::Untouched { evidence },
         }
     }

@@ -148,6 +148,12 @@ pub enum BrokenChain {
         /// The row.
         seq: i64,
     },
+    /// A column of the payment row is not what its history says.
+    #[error("the payment's {column} is not what its history says")]
+    Row {
+        /// The column.
+        column: &'static str,
+    },
     /// The payment row does not stand where its history ends.
     #[error("the payment stands at row {payment} in state {payment_state}, its history ends at row {history}")]
     Head {
@@ -160,11 +166,20 @@ pub enum BrokenChain {
     },
 }
 
-/// Recomputes the chain of one payment.
+/// Recomputes the chain of one payment, and compares the payment's row with what its history tells.
 ///
 /// # Errors
 /// The first place where stored rows are not what was written.
 pub fn verify(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(), BrokenChain> {
+    verify_chain(payment, rows)?;
+    compare(payment, rows)
+}
+
+/// Recomputes the chain of one payment, up to where the payment stands.
+///
+/// # Errors
+/// The first place where the chain is not what was written.
+pub fn verify_chain(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(), BrokenChain> {
     let mut previous = Hash::ZERO;
     for (expected, row) in (1_i64..).zip(rows) {
         if row.seq != expected || row.payment_id != payment.id {
@@ -180,4 +195,40 @@ pub fn verify(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<
         return Err(BrokenChain::Head { payment: payment.seq, payment_state: payment.state, history: last.0 });
     }
     Ok(())
+}
+
+/// Compares the columns that say whose money it is, and how much of it moved, with what the rows tell.
+fn compare(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(), BrokenChain> {
+    let started = rows.first().map_or(&Value::Null, |row| &row.fact.data);
+    let columns = [
+        ("merchant_id", json!(payment.merchant_id)),
+        ("amount_minor", json!(payment.amount_minor)),
+        ("currency", json!(payment.currency)),
+        ("capture_method", json!(payment.capture_method)),
+        ("psp", json!(payment.psp)),
+        ("payment_method", json!(payment.payment_method)),
+        ("definition_version", json!(payment.definition_version)),
+    ];
+    if let Some((column, _)) = columns.into_iter().find(|(column, value)| started.get(column) != Some(value)) {
+        return Err(BrokenChain::Row { column });
+    }
+    let applied = || rows.iter().map(|row| &row.fact).filter(|fact| fact.verdict == Verdict::Applied);
+    let amounts = |event| {
+        applied().filter(move |fact| fact.event == event).filter_map(|fact| fact.data.get("amount_minor")?.as_i64())
+    };
+    let captured = amounts(EventKind::Captured).max().unwrap_or_default();
+    let authorized = amounts(EventKind::Authorized).max().unwrap_or_default().max(captured);
+    let refunded = amounts(EventKind::Refunded).sum::<i64>().min(captured);
+    // The first reference that was learned is the one that is kept.
+    let reference = applied().find_map(|fact| fact.data.get("psp_reference").and_then(Value::as_str));
+    let told = [
+        ("amount_authorized", payment.amount_authorized_minor == authorized),
+        ("amount_captured", payment.amount_captured_minor == captured),
+        ("amount_refunded", payment.amount_refunded_minor == refunded),
+        ("psp_reference", payment.psp_reference.as_deref() == reference),
+    ];
+    match told.into_iter().find(|(_, agrees)| !agrees) {
+        Some((column, _)) => Err(BrokenChain::Row { column }),
+        None => Ok(()),
+    }
 }

@@ -25,7 +25,6 @@ use workflow::port::gateway::{
 
 use super::client::{Account, AccountInvalid};
 
-pub use amounts::Unsupported;
 pub use signature::{SecretInvalid, Secrets};
 
 /// Where Stripe's API is.
@@ -99,20 +98,15 @@ impl Stripe {
     pub fn new(config: StripeConfig) -> Self {
         Self { config }
     }
-
-    /// Whether this amount can be charged at all. Ask before a payment is accepted: a request for an amount that
-    /// cannot be written in Stripe's units would only be refused there.
-    ///
-    /// # Errors
-    /// Why it cannot.
-    pub fn supports(&self, money: Money) -> Result<(), Unsupported> {
-        amounts::to_wire(money).map(|_| ())
-    }
 }
 
 impl Gateway for Stripe {
     fn psp(&self) -> &str {
         &self.config.psp
+    }
+
+    fn supports(&self, money: Money) -> Result<(), String> {
+        amounts::to_wire(money).map(drop).map_err(|unsupported| unsupported.to_string())
     }
 
     fn needs_registration(&self, payment: &Payment) -> bool {

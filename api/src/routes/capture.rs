@@ -7,9 +7,9 @@ use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use workflow::event::Event;
-use workflow::money::Amount;
+use workflow::money::{Amount, Money};
 
-use super::{ChargeId, owned, recorded};
+use super::{ChargeId, owned, recorded, supported};
 use crate::App;
 use crate::auth::Client;
 use crate::document::{self, Responses, problems};
@@ -63,6 +63,7 @@ async fn capture(
     let payment = owned(&app, client, id).await?;
     // What was authorized is what was asked for: anything else goes to a person, not here.
     let amount_minor = asked.amount.map_or(payment.amount_minor, Amount::minor);
+    supported(&app, &payment.psp, Money { amount_minor, currency: payment.currency })?;
     recorded(app.engine.request(payment.id, Event::CaptureRequested { amount_minor }, request, &view::charge).await?)
 }
 

@@ -12,11 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use workflow::engine::client::Charge;
 use workflow::ids::PaymentId;
-use workflow::money::{Amount, Currency};
+use workflow::money::{Amount, Currency, Money};
 use workflow::payment::CaptureMethod;
 use workflow::port::store::Page;
 
-use super::{ChargeId, as_json, owned, recorded};
+use super::{ChargeId, as_json, owned, recorded, supported};
 use crate::App;
 use crate::auth::Client;
 use crate::document::{self, Responses, problems};
@@ -107,6 +107,8 @@ async fn create(
     key: IdempotencyKey,
     Parsed(asked): Parsed<ChargeRequest>,
 ) -> Result<Response, Problem> {
+    let money = Money { amount_minor: asked.amount.minor(), currency: asked.currency };
+    supported(&app, &app.config.default_psp, money)?;
     let request = key.request(client, format!("POST {URL}"), &asked);
     recorded(app.engine.start(asked.to(&app.config.default_psp), request, &view::charge).await?)
 }

@@ -103,7 +103,7 @@ const AUTHORIZING: StateRow = StateRow {
     operators: "The authorization is due or under way. Retries come by themselves; a down PSP shows in its metrics.",
     attempt: AttemptRules {
         attempt_started: Rule::ByGoal { capture: Stay, hold: Stay, cancel: To(Canceling), reverse: To(Canceling) },
-        registered: STAY,
+        registered: Rule::ByGoal { capture: Stay, hold: Stay, cancel: To(Canceling), reverse: To(Canceling) },
         rejected: to(Failed),
         untouched: Rule::Illegal("an authorization is not an inquiry"),
         unknown: to(Reconciling),
@@ -204,7 +204,8 @@ const FINALIZING: StateRow = StateRow {
         captured: BOOKED,
         accepted: to(AwaitingCapture),
         action_required: Rule::Stale("the authorization is already recorded"),
-        declined: to(Failed),
+        // It may be about an earlier try: ask before believing that the reserved money is gone.
+        declined: to(Reconciling),
         voided: RELEASED,
         refunded: NOT_CAPTURED,
         amounts_disagree: to(InReview),
@@ -232,7 +233,7 @@ const CANCELING: StateRow = StateRow {
     operators: "The void (or refund) is due or under way. Retries come by themselves.",
     attempt: AttemptRules {
         attempt_started: STAY,
-        registered: STAY,
+        registered: Rule::Illegal("a void registers nothing"),
         rejected: to(Reconciling),
         untouched: Rule::Illegal("a void is not an inquiry"),
         unknown: to(Reconciling),
@@ -332,7 +333,7 @@ const IN_REVIEW: StateRow = StateRow {
 
 pub(super) const DEFINITION: Definition = Definition {
     version: 1,
-    digest: "d07e4cafb002a3397f46a2734380162b7c5b8ca2f3e18fe3be96fff36e63af4b",
+    digest: "7fc8c819a31324ae1a74966efaf561eaefcd5538f9561435977eea72cb156258",
     states: [
         CREATED,
         AUTHORIZING,

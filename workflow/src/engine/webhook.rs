@@ -10,7 +10,7 @@ use crate::event::{Actor, Event};
 use crate::history::{Hash, Verdict};
 use crate::ids::PaymentId;
 use crate::payment::Payment;
-use crate::port::gateway::{Notification, Outcome};
+use crate::port::gateway::{Notification, Outcome, Standing};
 use crate::port::store::{Origin, Updated, WebhookEvent, WebhookOutcome};
 
 /// How long an event that fits no payment is matched again. PSPs redeliver for three days.
@@ -30,13 +30,17 @@ impl Engine {
         self.take(psp, notification, body, self.now()).await
     }
 
-    /// Events that fitted no payment when they came, to be read again by their gateway.
+    /// Events that fitted no payment when they came, to be read again by their gateway: the next ones after `after`.
     ///
     /// # Errors
     /// The store did not answer.
-    pub async fn unmatched_webhooks(&self, limit: u32) -> Result<Vec<WebhookEvent>, EngineError> {
+    pub async fn unmatched_webhooks(
+        &self,
+        after: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<WebhookEvent>, EngineError> {
         let since = self.now().saturating_sub(MATCHED_AGAIN_FOR).unwrap_or(Timestamp::MIN);
-        Ok(self.store.unmatched_webhooks(since, limit).await?)
+        Ok(self.store.unmatched_webhooks(after.map_or(since, |after| after.max(since)), limit).await?)
     }
 
     /// Takes an event from the inbox once more.
@@ -48,6 +52,9 @@ impl Engine {
         kept: &WebhookEvent,
         notification: Notification,
     ) -> Result<WebhookOutcome, EngineError> {
+        if self.addressee(&kept.psp, &notification).await?.is_none() {
+            return Ok(kept.outcome);
+        }
         self.take(&kept.psp, notification, &kept.body, kept.received_at).await
     }
 
@@ -68,7 +75,13 @@ impl Engine {
             outcome: WebhookOutcome::Ignored,
         };
         let outcome = match (notification.outcome.clone(), self.addressee(psp, &notification).await?) {
+            (Some(news), Some(payment)) if is_foreign(&payment, &notification, &news) => {
+                tracing::warn!(payment = %payment.id, event = kept.event_id, "webhook about another PSP payment with our reference");
+                self.keep(WebhookEvent { payment_id: Some(payment.id), ..kept }).await?
+            }
             (Some(news), Some(payment)) => self.tell_payment(payment, news, kept).await?,
+            // Without our reference it is another program's, on the same PSP account.
+            (Some(_), None) if notification.payment_id.is_none() => self.keep(kept).await?,
             (Some(_), None) => {
                 self.keep(WebhookEvent { payment_id: None, outcome: WebhookOutcome::Unmatched, ..kept }).await?
             }
@@ -136,5 +149,15 @@ impl Engine {
 
     async fn fresh(&self, id: PaymentId) -> Result<Payment, EngineError> {
         self.load(id).await?.ok_or(EngineError::NotFound)
+    }
+}
+
+/// Whether an event with our reference is about another payment at the PSP than the one we know: an abandoned first
+/// registration, for example. Its money counts, for that would be a second charge; anything else says nothing of ours.
+fn is_foreign(payment: &Payment, notification: &Notification, news: &Outcome) -> bool {
+    let is_money = matches!(news, Outcome::Approved(Standing::Authorized { .. } | Standing::Captured { .. }));
+    match (&payment.psp_reference, &notification.psp_reference) {
+        (Some(ours), Some(theirs)) => ours != theirs && !is_money,
+        (Some(_) | None, Some(_) | None) => false,
     }
 }

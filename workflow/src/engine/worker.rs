@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::{Engine, EngineError, MAX_CONFLICTS};
 use crate::decide::{Decision, Occurrence, Step, record_stale};
-use crate::definition::{self, Activity};
+use crate::definition::{self, Activity, EventKind};
 use crate::event::{Actor, Event, Unknown};
 use crate::history::Hash;
 use crate::payment::Payment;
@@ -130,7 +130,7 @@ impl Engine {
         let definition = definition::pinned(payment.definition_version)
             .ok_or(EngineError::UnknownVersion(payment.definition_version))?;
         // The claim itself may lead on (from created to authorizing, or to canceling): the activity is the one there.
-        let rule = definition.state(payment.state).rule(definition::EventKind::AttemptStarted);
+        let rule = definition.state(payment.state).rule(EventKind::AttemptStarted);
         let state = match rule.next(payment.goal) {
             Some(definition::Next::To(state)) => state,
             Some(definition::Next::Stay | definition::Next::Retry(_) | definition::Next::Reverse) | None => {
@@ -194,9 +194,21 @@ impl Engine {
 
     /// Keeps the report of a worker that had lost the payment. Who has it now asks the PSP again, under the same key.
     async fn report_late(&self, mut payment: Payment, occurrence: &Occurrence) -> Result<Reported, EngineError> {
+        let is_money =
+            matches!(occurrence.event.kind(), EventKind::Authorized | EventKind::Captured | EventKind::AmountsDisagree);
         for _ in 0..MAX_CONFLICTS {
-            let step = record_stale(&payment, occurrence, "another had taken the payment over", self.now());
+            let now = self.now();
+            // When the payment has ended, nobody will ask again: news of money must count now.
+            let counts = is_money && definition::has_ended(payment.state);
+            let step = match counts.then(|| self.decide(&payment, occurrence, now)).transpose()? {
+                Some(Decision::Record(step)) => *step,
+                Some(Decision::Illegal(_)) | None => {
+                    record_stale(&payment, occurrence, "another had taken the payment over", now)
+                }
+            };
+            let after = step.payment.clone();
             if self.write(&payment, vec![step], Origin::Plain).await? == Updated::Applied {
+                self.tell_if_due(&after).await;
                 return Ok(Reported::Late);
             }
             payment = self.load(payment.id).await?.ok_or(EngineError::NotFound)?;
@@ -217,7 +229,7 @@ impl Engine {
 /// The lease that the last step gave, if it was a claim.
 fn lease_of(steps: &[Step], worker: &str) -> Option<Lease> {
     let step = steps.last()?;
-    if step.row.fact.event != definition::EventKind::AttemptStarted || !step.payment.is_leased() {
+    if step.row.fact.event != EventKind::AttemptStarted || !step.payment.is_leased() {
         return None;
     }
     let activity = step.payment.activity()?;

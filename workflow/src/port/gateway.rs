@@ -193,7 +193,13 @@ pub trait Gateway: Send + Sync {
     /// The name it is configured by.
     fn psp(&self) -> &str;
 
-    /// What has to be known at the PSP before money can move: the operation to run first, if any.
+    /// Whether the PSP can take exactly this amount of this currency: some count other decimals than ISO 4217.
+    ///
+    /// # Errors
+    /// It cannot; the text says what would do, for the client.
+    fn supports(&self, money: Money) -> Result<(), String>;
+
+    /// Whether the PSP has to be told of the payment before money can move.
     fn needs_registration(&self, payment: &Payment) -> bool;
 
     /// Whether an inquiry needs to ask at all; if not, what we know already.

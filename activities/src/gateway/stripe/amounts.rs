@@ -5,7 +5,7 @@ use workflow::money::{Currency, Money};
 
 /// Stripe cannot charge this amount. The client has to ask for another one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Unsupported {
+pub(super) enum Unsupported {
     /// The last of three decimals is not sent to the card networks.
     #[error("amounts with three decimals must end in 0")]
     LastDigit,
