@@ -38,6 +38,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// What a call waits for another process unless told otherwise. Our transactions take milliseconds.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often opening a file is tried, and how long others are given to finish in between: a second in all.
+const OPEN_TRIES: usize = 20;
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
+
 /// Which file, and how much of the machine to use for it.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
@@ -80,6 +84,18 @@ impl SqliteStore {
     /// # Errors
     /// It cannot be opened, or the SQLite in this program is one that may corrupt it.
     pub async fn open(options: SqliteOptions) -> Result<Self, StoreError> {
+        // Two programs that open a new file at once both switch it to the write-ahead log; SQLite refuses one of them
+        // without waiting, whatever its busy timeout.
+        for _ in 1..OPEN_TRIES {
+            match Self::open_once(&options).await {
+                Err(StoreError::Unavailable(_)) => tokio::time::sleep(OPEN_PAUSE).await,
+                opened => return opened,
+            }
+        }
+        Self::open_once(&options).await
+    }
+
+    async fn open_once(options: &SqliteOptions) -> Result<Self, StoreError> {
         let connect = SqliteConnectOptions::new()
             .filename(&options.path)
             .busy_timeout(options.statement_timeout)
@@ -92,8 +108,8 @@ impl SqliteStore {
         };
         let reading = connect.pragma("query_only", "on");
         let store = Self {
-            writers: Lines::open(writing, &options, 1),
-            readers: Lines::open(reading, &options, options.max_readers.max(1)),
+            writers: Lines::open(writing, options, 1),
+            readers: Lines::open(reading, options, options.max_readers.max(1)),
         };
         // The writer first: it creates the file.
         let mut held = store.writer().await?;
