@@ -180,12 +180,14 @@ Charge 12.00 EUR, in another terminal:
 Then look at it (the id is in the answer):
 
   curl http://{api}/v1/charges/ch_… -H 'Authorization: Bearer {key}'
-  fincore show ch_… --database-url '{url}'
+  {program} show ch_… --database-url '{url}'
 
 More endings: payment_method pm_card_chargeDeclined, pm_card_authenticationRequired, pm_sandbox_answer_lost …
-See them all at once with `fincore demo`. Metrics: http://{api}/metrics. Stop with Ctrl-C.
+See them all at once with `{program} demo`. Metrics: http://{api}/metrics. Stop with Ctrl-C.
 "#,
         version = env!("CARGO_PKG_VERSION"),
+        // As it was started, so that it can be pasted also where `fincore` is not on the path.
+        program = std::env::args().next().unwrap_or_else(|| "fincore".to_owned()),
         data = data.display(),
         url = if settings.uses_postgres() { "postgres://…".to_owned() } else { database.to_owned() },
     );
