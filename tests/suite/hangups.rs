@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use fincore_tests::database::TestDatabase;
 use fincore_tests::world::World;
 use rand::{RngExt, SeedableRng};
 use secrecy::ExposeSecret;

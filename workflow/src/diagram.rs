@@ -43,14 +43,17 @@ fn diagram(definition: &Definition) -> String {
     let mut arrows: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
     for row in &definition.states {
         for event in EventKind::VARIANTS {
-            for goal in Goal::VARIANTS {
-                let to = match row.rule(*event).next(*goal) {
+            for goal in [Goal::Capture, Goal::Hold, Goal::Cancel] {
+                if is_rare(row.state, *event) {
+                    continue;
+                }
+                let to = match row.rule(*event).next(goal) {
                     Some(Next::To(to)) if to != row.state => to,
                     Some(Next::Retry(_)) => State::InReview,
                     Some(Next::Reverse) => State::Canceling,
                     Some(Next::To(_) | Next::Stay) | None => continue,
                 };
-                let label = match row.rule(*event).next(*goal) {
+                let label = match row.rule(*event).next(goal) {
                     Some(Next::Retry(_)) => "retries exhausted".to_owned(),
                     Some(_) | None => event.to_string(),
                 };
@@ -74,9 +77,22 @@ fn diagram(definition: &Definition) -> String {
         }
     }
     text.push_str(
-        "```\n\nLeft out for legibility: the ways into and out of `in_review`. The rules below have them all.\n",
+        "```\n\nLeft out for legibility: the ways into and out of `in_review`, what undoes money that moved after the end, and \
+         captures and voids that nobody here asked for. The rules below have them all.\n",
     );
     text
+}
+
+/// Whether an event hardly ever leads on from a state: news of a payment that nobody has sent yet, and captures or voids
+/// that nobody here has asked for.
+fn is_rare(state: State, event: EventKind) -> bool {
+    let unasked = matches!(event, EventKind::Captured | EventKind::Voided);
+    let asked = matches!(
+        state,
+        State::Finalizing | State::AwaitingCapture | State::Canceling | State::Reconciling | State::AwaitingWebhook
+    );
+    let requested = matches!(event, EventKind::AttemptStarted | EventKind::CancelRequested);
+    (state == State::Created && !requested) || (unasked && !asked)
 }
 
 fn states(definition: &Definition) -> String {

@@ -3,4 +3,5 @@
 pub mod clock;
 pub mod gateway;
 pub mod queue;
+pub mod row;
 pub mod store;

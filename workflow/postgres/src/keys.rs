@@ -10,7 +10,7 @@ use crate::PostgresStore;
 use crate::columns::us;
 use crate::connect::within;
 use crate::error::store_error;
-use crate::row::KeyRow;
+use workflow::port::row::KeyRow;
 
 pub(crate) async fn add_api_key(store: &PostgresStore, key: &ApiKey) -> Result<(), StoreError> {
     let mut held = store.writer().await?;

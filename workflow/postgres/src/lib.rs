@@ -11,7 +11,6 @@ mod connect;
 mod error;
 mod keys;
 mod read;
-mod row;
 mod schema;
 mod start;
 mod update;

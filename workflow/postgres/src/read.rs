@@ -17,7 +17,7 @@ use crate::PostgresStore;
 use crate::columns::us;
 use crate::connect::within;
 use crate::error::store_error;
-use crate::row::{FactRow, LetterRow, PaymentRow, Place};
+use workflow::port::row::{FactRow, LetterRow, PaymentRow, Place};
 
 /// Microseconds in an hour: what `wake_hour` counts.
 const HOUR_US: i64 = 3_600_000_000;

@@ -13,7 +13,7 @@ use crate::PostgresStore;
 use crate::columns::{Facts, Requests, Standing, Terms, column};
 use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
-use crate::row::RequestRow;
+use workflow::port::row::RequestRow;
 
 pub(crate) async fn start(store: &PostgresStore, batch: &[NewPayment]) -> Result<Vec<Started>, StoreError> {
     if batch.is_empty() {

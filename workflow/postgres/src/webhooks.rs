@@ -12,7 +12,7 @@ use crate::PostgresStore;
 use crate::columns::{Events, us};
 use crate::connect::within;
 use crate::error::store_error;
-use crate::row::WebhookRow;
+use workflow::port::row::WebhookRow;
 
 pub(crate) async fn keep(store: &PostgresStore, batch: &[WebhookEvent]) -> Result<(), StoreError> {
     if batch.is_empty() {

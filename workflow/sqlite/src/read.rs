@@ -17,7 +17,7 @@ use crate::SqliteStore;
 use crate::columns::us;
 use crate::connect::within;
 use crate::error::store_error;
-use crate::row::{FactRow, LetterRow, PaymentRow, Place};
+use workflow::port::row::{FactRow, LetterRow, PaymentRow, Place};
 
 /// Selects payments with all their columns; the list of columns is written once.
 macro_rules! select_payments {

@@ -11,8 +11,8 @@ use crate::SqliteStore;
 use crate::columns::{json, us};
 use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
-use crate::row::RequestRow;
 use crate::update::insert_fact;
+use workflow::port::row::RequestRow;
 
 pub(crate) async fn start(store: &SqliteStore, batch: &[NewPayment]) -> Result<Vec<Started>, StoreError> {
     if batch.is_empty() {

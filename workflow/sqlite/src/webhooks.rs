@@ -12,7 +12,7 @@ use crate::SqliteStore;
 use crate::columns::us;
 use crate::connect::within;
 use crate::error::store_error;
-use crate::row::WebhookRow;
+use workflow::port::row::WebhookRow;
 
 pub(crate) async fn keep(store: &SqliteStore, batch: &[WebhookEvent]) -> Result<(), StoreError> {
     if batch.is_empty() {

@@ -1,53 +1,55 @@
-//! Rows as they are read, turned into the core's types. A value that the core does not know stops that row only, and
-//! its error names the row and the column.
+//! Rows as both databases read them, turned into the core's types. A value that the core does not know stops that row
+//! only, and its error names the row and the column.
 //!
-//! Not here: types turned into columns (`columns.rs`).
+//! Not here: reading them, and types turned into columns; the stores do, each in its own way.
+
+#![allow(missing_docs, reason = "the fields are columns; the migrations explain them")]
 
 use std::fmt::Display;
 use std::str::FromStr;
 
+use crate::decide::DeadLetter;
+use crate::history::{Fact, Hash, HistoryRow};
+use crate::ids::{ApiKeyId, MerchantId, PaymentId};
+use crate::payment::Payment;
+use crate::port::store::{ApiKey, DeadLetterRow, RequestRecord, RequestScope, StoreError, WebhookEvent};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-use workflow::decide::DeadLetter;
-use workflow::history::{Fact, Hash, HistoryRow};
-use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
-use workflow::payment::Payment;
-use workflow::port::store::{ApiKey, DeadLetterRow, RequestRecord, RequestScope, StoreError, WebhookEvent};
 
 /// A row of `payments`.
-pub(crate) struct PaymentRow {
-    pub(crate) id: Uuid,
-    pub(crate) merchant_id: Uuid,
-    pub(crate) psp: String,
-    pub(crate) payment_method: String,
-    pub(crate) amount_minor: i64,
-    pub(crate) currency: String,
-    pub(crate) capture_method: String,
-    pub(crate) return_url: Option<String>,
-    pub(crate) description: Option<String>,
-    pub(crate) metadata: String,
-    pub(crate) definition_version: i32,
-    pub(crate) created_at_us: i64,
-    pub(crate) state: String,
-    pub(crate) state_since_us: i64,
-    pub(crate) goal: String,
-    pub(crate) seq: i64,
-    pub(crate) head_hash: Vec<u8>,
-    pub(crate) fence: i64,
-    pub(crate) lease_until_us: Option<i64>,
-    pub(crate) next_wake_at_us: Option<i64>,
-    pub(crate) attempt: i32,
-    pub(crate) claims: i32,
-    pub(crate) operation: i32,
-    pub(crate) psp_reference: Option<String>,
-    pub(crate) amount_authorized_minor: i64,
-    pub(crate) amount_to_capture_minor: Option<i64>,
-    pub(crate) amount_captured_minor: i64,
-    pub(crate) amount_refunded_minor: i64,
-    pub(crate) failure: Option<String>,
-    pub(crate) next_action: Option<String>,
-    pub(crate) updated_at_us: i64,
+pub struct PaymentRow {
+    pub id: Uuid,
+    pub merchant_id: Uuid,
+    pub psp: String,
+    pub payment_method: String,
+    pub amount_minor: i64,
+    pub currency: String,
+    pub capture_method: String,
+    pub return_url: Option<String>,
+    pub description: Option<String>,
+    pub metadata: String,
+    pub definition_version: i32,
+    pub created_at_us: i64,
+    pub state: String,
+    pub state_since_us: i64,
+    pub goal: String,
+    pub seq: i64,
+    pub head_hash: Vec<u8>,
+    pub fence: i64,
+    pub lease_until_us: Option<i64>,
+    pub next_wake_at_us: Option<i64>,
+    pub attempt: i32,
+    pub claims: i32,
+    pub operation: i32,
+    pub psp_reference: Option<String>,
+    pub amount_authorized_minor: i64,
+    pub amount_to_capture_minor: Option<i64>,
+    pub amount_captured_minor: i64,
+    pub amount_refunded_minor: i64,
+    pub failure: Option<String>,
+    pub next_action: Option<String>,
+    pub updated_at_us: i64,
 }
 
 impl TryFrom<PaymentRow> for Payment {
@@ -93,19 +95,19 @@ impl TryFrom<PaymentRow> for Payment {
 }
 
 /// A row of `payment_history`.
-pub(crate) struct FactRow {
-    pub(crate) payment_id: Uuid,
-    pub(crate) seq: i64,
-    pub(crate) at_us: i64,
-    pub(crate) event: String,
-    pub(crate) actor: String,
-    pub(crate) from_state: Option<String>,
-    pub(crate) to_state: String,
-    pub(crate) attempt: i32,
-    pub(crate) verdict: String,
-    pub(crate) data: String,
-    pub(crate) payload_hash: Option<Vec<u8>>,
-    pub(crate) hash: Vec<u8>,
+pub struct FactRow {
+    pub payment_id: Uuid,
+    pub seq: i64,
+    pub at_us: i64,
+    pub event: String,
+    pub actor: String,
+    pub from_state: Option<String>,
+    pub to_state: String,
+    pub attempt: i32,
+    pub verdict: String,
+    pub data: String,
+    pub payload_hash: Option<Vec<u8>>,
+    pub hash: Vec<u8>,
 }
 
 impl TryFrom<FactRow> for HistoryRow {
@@ -131,15 +133,15 @@ impl TryFrom<FactRow> for HistoryRow {
 }
 
 /// A row of `idempotency_keys`.
-pub(crate) struct RequestRow {
-    pub(crate) merchant_id: Uuid,
-    pub(crate) route: String,
-    pub(crate) key: String,
-    pub(crate) fingerprint: Vec<u8>,
-    pub(crate) payment_id: Uuid,
-    pub(crate) status: i32,
-    pub(crate) body: String,
-    pub(crate) created_at_us: i64,
+pub struct RequestRow {
+    pub merchant_id: Uuid,
+    pub route: String,
+    pub key: String,
+    pub fingerprint: Vec<u8>,
+    pub payment_id: Uuid,
+    pub status: i32,
+    pub body: String,
+    pub created_at_us: i64,
 }
 
 impl TryFrom<RequestRow> for RequestRecord {
@@ -161,14 +163,14 @@ impl TryFrom<RequestRow> for RequestRecord {
 }
 
 /// A row of `webhook_events`.
-pub(crate) struct WebhookRow {
-    pub(crate) psp: String,
-    pub(crate) event_id: String,
-    pub(crate) event_type: String,
-    pub(crate) body: Vec<u8>,
-    pub(crate) received_at_us: i64,
-    pub(crate) payment_id: Option<Uuid>,
-    pub(crate) outcome: String,
+pub struct WebhookRow {
+    pub psp: String,
+    pub event_id: String,
+    pub event_type: String,
+    pub body: Vec<u8>,
+    pub received_at_us: i64,
+    pub payment_id: Option<Uuid>,
+    pub outcome: String,
 }
 
 impl TryFrom<WebhookRow> for WebhookEvent {
@@ -190,12 +192,12 @@ impl TryFrom<WebhookRow> for WebhookEvent {
 }
 
 /// A row of `dead_letters`.
-pub(crate) struct LetterRow {
-    pub(crate) payment_id: Uuid,
-    pub(crate) seq: i64,
-    pub(crate) at_us: i64,
-    pub(crate) reason: String,
-    pub(crate) last_error: String,
+pub struct LetterRow {
+    pub payment_id: Uuid,
+    pub seq: i64,
+    pub at_us: i64,
+    pub reason: String,
+    pub last_error: String,
 }
 
 impl TryFrom<LetterRow> for DeadLetterRow {
@@ -217,12 +219,12 @@ impl TryFrom<LetterRow> for DeadLetterRow {
 }
 
 /// A row of `api_keys`.
-pub(crate) struct KeyRow {
-    pub(crate) id: Uuid,
-    pub(crate) merchant_id: Uuid,
-    pub(crate) secret_hash: Vec<u8>,
-    pub(crate) created_at_us: i64,
-    pub(crate) revoked_at_us: Option<i64>,
+pub struct KeyRow {
+    pub id: Uuid,
+    pub merchant_id: Uuid,
+    pub secret_hash: Vec<u8>,
+    pub created_at_us: i64,
+    pub revoked_at_us: Option<i64>,
 }
 
 impl TryFrom<KeyRow> for ApiKey {
@@ -242,13 +244,13 @@ impl TryFrom<KeyRow> for ApiKey {
 }
 
 /// Where a value stands, for the error that says it cannot be read.
-pub(crate) struct Place<'a> {
-    pub(crate) table: &'static str,
-    pub(crate) row: &'a dyn Display,
+pub struct Place<'a> {
+    pub table: &'static str,
+    pub row: &'a dyn Display,
 }
 
 impl Place<'_> {
-    pub(crate) fn parsed<T: FromStr>(&self, column: &str, text: &str) -> Result<T, StoreError> {
+    pub fn parsed<T: FromStr>(&self, column: &str, text: &str) -> Result<T, StoreError> {
         text.parse().map_err(|_| self.corrupt(column, text))
     }
 
