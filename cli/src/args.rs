@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// Serve the API
     Serve(Serve),
     /// Run a worker, until stopped
-    Work,
+    Work(Work),
     /// Bring the database's schema up to this version
     Migrate,
     /// Show one charge: how it stands, what it waits for, and its whole history
@@ -70,6 +70,14 @@ pub(crate) struct Serve {
     /// Also run a worker in this process
     #[arg(long)]
     pub(crate) with_worker: bool,
+}
+
+/// Options of `fincore work`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Work {
+    /// Work on everything that is due now, then end
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 /// Options of `fincore show`.

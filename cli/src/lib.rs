@@ -48,7 +48,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Dev(dev) => dev::run_dev(&args.knobs, &dev).await,
         Command::Demo(demo) => demo::run(&args.knobs, &demo).await,
         Command::Serve(serve) => serve::serve(&args.knobs, &serve).await,
-        Command::Work => serve::work(&args.knobs).await,
+        Command::Work(work) => serve::work(&args.knobs, &work).await,
         Command::Migrate => operate::migrate(&args.knobs).await,
         Command::Show(show) => show::run(&args.knobs, &show).await,
         Command::Verify => verify::run(&args.knobs).await,

@@ -7,9 +7,12 @@ use tokio_util::sync::CancellationToken;
 use workflow::port::clock::SystemClock;
 
 use crate::app::{self, Schema, Workers};
-use crate::args::Serve;
+use crate::args::{Serve, Work};
 use crate::settings::{Knobs, Settings};
 use crate::telemetry;
+
+/// Rounds of `fincore work --once`: far more than one charge takes, so that one that cannot move does not hold it up.
+const ROUNDS: usize = 100;
 
 /// Serves the API, and with `--with-worker` works as well.
 pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCode> {
@@ -37,8 +40,8 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Works until told to stop.
-pub(crate) async fn work(knobs: &Knobs) -> anyhow::Result<ExitCode> {
+/// Works until told to stop, or with `--once` until nothing is due.
+pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
     telemetry::start_logging(&settings)?;
     let clock = Arc::new(SystemClock);
@@ -46,6 +49,15 @@ pub(crate) async fn work(knobs: &Knobs) -> anyhow::Result<ExitCode> {
     let store = app::open_store(&settings, Schema::Expect).await?;
     let engine = app::engine(store, Workers::Elsewhere, clock);
     let worker = app::worker(engine, psps, &settings, Workers::Elsewhere);
+    if work.once {
+        for _ in 0..ROUNDS {
+            if worker.run_once().await? == 0 {
+                println!("Nothing is due any more.");
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        anyhow::bail!("payments are still due after {ROUNDS} rounds; the log says what keeps them");
+    }
     tracing::info!(concurrency = settings.worker_concurrency, "working");
     worker.run(stop_when_asked()).await;
     tracing::info!("stopped");
