@@ -1,6 +1,6 @@
 //! How fast FinCore is, beside floors that are measured in the same run. Read `docs/BENCHMARK.md` for what the rows mean.
 //!
-//! Start reading at [`plan`] (what is measured), then [`load`] (how), then `report.rs`. Floats are allowed in this
+//! Start reading at `plan.rs` (what is measured), then `load.rs` (how), then `report.rs`. Floats are allowed in this
 //! package: rates and ratios are no money. Not here: assertions. A benchmark reports; tests judge.
 #![allow(clippy::float_arithmetic, reason = "rates and ratios; no amount of money is computed here")]
 
