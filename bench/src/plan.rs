@@ -97,6 +97,8 @@ pub(crate) struct Plan {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) in_flight: Vec<usize>,
     pub(crate) repetitions: usize,
+    /// How often a disturbed window is measured again.
+    pub(crate) again: usize,
     pub(crate) window: Window,
 }
 

@@ -172,7 +172,10 @@ impl Report {
         ]);
         for (cell, summary) in self.sorted(database) {
             let costs = &summary.per_round;
-            let percent = |share: f64| format!("{:.0} %", share * 100.0);
+            // Bare inserts share no lane: each client is under way by itself.
+            let percent = |share: f64| {
+                if cell.kind == Kind::BareInsert { String::new() } else { format!("{:.0} %", share * 100.0) }
+            };
             table.add_row([
                 cell.kind.title().to_owned(),
                 cell.in_flight.to_string(),

@@ -38,6 +38,11 @@ impl Run {
         }
     }
 
+    /// Whether other programs used more than a tenth of the processors.
+    pub(crate) fn disturbed(&self) -> bool {
+        self.costs.usage.others_share > 0.1
+    }
+
     /// For the progress.
     pub(crate) fn line(&self) -> String {
         let (p50, p99) = (milliseconds(self.p50_us), milliseconds(self.p99_us));
