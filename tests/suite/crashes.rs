@@ -130,6 +130,27 @@ crate::on_each_store! {
         world.finish().await;
     }
 
+    async fn every_call_made_twice_moves_the_money_once(world: World) {
+        for (capture_method, last) in [("automatic", Operation::Capture), ("manual", Operation::Void)] {
+            let id = world.charge("pm_card_visa", capture_method).await;
+            world.work().await;
+            if last == Operation::Void {
+                world.post(&format!("/v1/charges/{id}/cancel"), "c", &json!({})).await;
+                world.work().await;
+            }
+            let payment = world.payment(id).await;
+            let psp = world.psps.get("sandbox").unwrap();
+            for operation in [Operation::Register, Operation::Authorize, last, Operation::Inquire] {
+                let key = format!("{id}-1-{operation}");
+                let request = psp.gateway.request(Call { operation, payment: &payment, key: &key });
+                psp.client.send(operation, request, Duration::from_secs(5)).await.unwrap();
+            }
+            world.work().await;
+            assert_eq!(world.payment(id).await, payment);
+        }
+        world.finish().await;
+    }
+
     async fn a_call_that_outlives_its_lease_is_asked_about(world: World) {
         let id = world.charge("pm_sandbox_timeout_after_charge", "automatic").await;
         world.work_patiently().await;
