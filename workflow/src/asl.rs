@@ -93,7 +93,8 @@ fn retries(activity: &ActivityRow) -> Value {
         "ErrorEquals": ["NotSent", "Throttled", "Sqs.SdkClientException", "Sqs.ThrottlingException"],
         "Comment": "The message did not get to a worker, or the worker handed it back.",
         "IntervalSeconds": (policy.initial_ms / 1_000).max(1),
-        "BackoffRate": policy.factor,
+        // Written as 2.0: one of the validators in use insists on a float.
+        "BackoffRate": f64::from(u32::try_from(policy.factor).unwrap_or(u32::MAX)),
         "MaxDelaySeconds": (policy.max_delay_ms / 1_000).max(1),
         "MaxAttempts": policy.max_attempts,
         "JitterStrategy": "FULL",
