@@ -7,3 +7,4 @@
 pub mod breaker;
 pub mod client;
 pub mod stripe;
+mod units;

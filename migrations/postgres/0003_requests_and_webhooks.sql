@@ -36,7 +36,7 @@ create table webhook_events (
 
     constraint webhook_events_pkey primary key (psp, event_id),
     constraint webhook_events_outcome_known check (outcome in (
-        'applied', 'stale', 'illegal', 'ignored', 'unmatched'
+        'applied', 'stale', 'illegal', 'ignored', 'unmatched', 'unreadable'
     ))
 );
 

@@ -9,8 +9,10 @@ use serde_json::json;
 use workflow::definition::State;
 use workflow::engine::worker::{Claimed, Reported, Then};
 use workflow::event::{Event, Unknown};
+use workflow::history::Hash;
 use workflow::port::clock::Clock;
 use workflow::port::queue::Wake;
+use workflow::port::store::WebhookOutcome;
 
 async fn event(world: &World, id: workflow::ids::PaymentId, kind: &str) -> EventRecord {
     world.events(id).await.into_iter().find(|event| event.kind == kind).expect("the sandbox recorded it")
@@ -122,6 +124,17 @@ crate::on_each_store! {
         assert!(world.store.webhook("sandbox", &news.id).await.unwrap().is_none());
         assert_eq!(world.deliver(&news).await, StatusCode::OK);
         world.work().await;
+        world.finish().await;
+    }
+
+    async fn an_authentic_webhook_that_cannot_be_read_is_kept_for_a_person(world: World) {
+        let body = br#"{"from":"a version that is not known yet"}"#;
+        let signature = sandbox::sign(WEBHOOK_SECRET, world.clock.now().as_second(), body);
+        for _ in 0..2 {
+            assert_eq!(world.deliver_signed(body.to_vec(), &signature).await, StatusCode::OK);
+        }
+        let kept = world.store.webhook("sandbox", &format!("unreadable-{}", Hash::of(body))).await.unwrap().unwrap();
+        assert_eq!((kept.outcome, kept.body.as_slice()), (WebhookOutcome::Unreadable, body.as_slice()));
         world.finish().await;
     }
 

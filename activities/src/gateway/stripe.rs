@@ -20,7 +20,8 @@ use secrecy::SecretString;
 use workflow::money::Money;
 use workflow::payment::Payment;
 use workflow::port::gateway::{
-    Answer, Call, Gateway, Notification, Operation, Outcome, Request, Standing, WebhookRefused,
+    Answer, Call, Capabilities, Captures, Gateway, Notification, Operation, Outcome, Query, Request, Standing,
+    Unreadable, WebhookRefused,
 };
 
 use super::client::{Account, AccountInvalid};
@@ -33,6 +34,15 @@ pub const BASE_URL: &str = "https://api.stripe.com";
 /// The API version every request is pinned to; answers and their fields follow it. See
 /// <https://docs.stripe.com/api/versioning>.
 pub const API_VERSION: &str = "2026-02-25.clover";
+
+/// Keys may be pruned once they are a day old: <https://docs.stripe.com/api/idempotent_requests>. One capture, and what it
+/// leaves is released: <https://docs.stripe.com/payments/place-a-hold-on-a-payment-method> (several need an agreement).
+const CAPABILITIES: Capabilities = Capabilities {
+    key_lifetime_ms: 24 * 60 * 60 * 1_000,
+    key_max_bytes: 255,
+    query: Query::ByReference,
+    captures: Captures::OncePartly,
+};
 
 /// The longest configured name.
 const MAX_NAME: usize = 32;
@@ -105,8 +115,12 @@ impl Gateway for Stripe {
         &self.config.psp
     }
 
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES
+    }
+
     fn supports(&self, money: Money) -> Result<(), String> {
-        amounts::to_wire(money).map(drop).map_err(|unsupported| unsupported.to_string())
+        amounts::UNITS.write(money).map(drop).map_err(|unsupported| unsupported.to_string())
     }
 
     fn needs_registration(&self, payment: &Payment) -> bool {
@@ -127,19 +141,19 @@ impl Gateway for Stripe {
         read::read(operation, payment, answer)
     }
 
-    fn webhook(
+    fn verify(
         &self,
         header: &dyn Fn(&str) -> Option<String>,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<Notification, WebhookRefused> {
+    ) -> Result<Vec<Vec<u8>>, WebhookRefused> {
         let signature = header("stripe-signature").ok_or(WebhookRefused::SignatureMissing)?;
         signature::verify(&self.config.secrets, &signature, body, now)?;
-        webhook::read(body)
+        Ok(vec![body.to_vec()])
     }
 
-    fn notification(&self, body: &[u8]) -> Result<Notification, WebhookRefused> {
-        webhook::read(body)
+    fn notification(&self, event: &[u8]) -> Result<Notification, Unreadable> {
+        webhook::read(event)
     }
 }
 

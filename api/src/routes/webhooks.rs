@@ -9,7 +9,7 @@ use http::HeaderMap;
 use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use workflow::port::gateway::WebhookRefused;
+use workflow::port::gateway::{Unreadable, WebhookRefused};
 
 use super::as_json;
 use crate::App;
@@ -43,9 +43,13 @@ async fn receive(
     let gateway = app.gateways.get(psp.as_str());
     let gateway = gateway.ok_or_else(|| Problem::new(Code::PspNotFound, "No PSP is configured by this name."))?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let notification =
-        gateway.webhook(&header, &body, app.engine.now()).map_err(|refused| refusal(gateway.psp(), refused))?;
-    app.engine.webhook(gateway.psp(), notification, &body).await?;
+    let events = gateway.verify(&header, &body, app.engine.now()).map_err(|refused| refusal(gateway.psp(), refused))?;
+    for event in events {
+        match gateway.notification(&event) {
+            Ok(notification) => app.engine.webhook(gateway.psp(), notification, &event).await?,
+            Err(Unreadable) => app.engine.keep_unreadable(gateway.psp(), &event).await?,
+        };
+    }
     Ok(as_json(r#"{"received":true}"#).into_response())
 }
 
@@ -59,7 +63,7 @@ fn refusal(psp: &str, refused: WebhookRefused) -> Problem {
         | WebhookRefused::TimestampOutsideTolerance => {
             Problem::new(Code::WebhookSignatureInvalid, format!("Refused: {refused}."))
         }
-        WebhookRefused::Unreadable => Problem::new(Code::WebhookUnreadable, format!("Refused: {refused}.")),
+        WebhookRefused::Malformed => Problem::new(Code::WebhookUnreadable, format!("Refused: {refused}.")),
     }
 }
 

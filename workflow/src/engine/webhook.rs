@@ -30,6 +30,26 @@ impl Engine {
         self.take(psp, notification, body, self.now()).await
     }
 
+    /// Keeps an authentic event that nobody can read, so that a person can; the PSP need not send it again.
+    ///
+    /// # Errors
+    /// The store did not answer: the PSP is answered with an error and delivers again.
+    pub async fn keep_unreadable(&self, psp: &str, body: &[u8]) -> Result<WebhookOutcome, EngineError> {
+        let event_id = format!("unreadable-{}", Hash::of(body));
+        tracing::error!(psp, event = event_id, "authentic webhook that cannot be read; it is kept");
+        let event = WebhookEvent {
+            psp: psp.to_owned(),
+            event_id,
+            event_type: "unreadable".to_owned(),
+            body: body.to_vec(),
+            received_at: self.now(),
+            payment_id: None,
+            outcome: WebhookOutcome::Unreadable,
+        };
+        count(psp, event.outcome);
+        self.keep(event).await
+    }
+
     /// Events that fitted no payment when they came, to be read again by their gateway: the next ones after `after`.
     ///
     /// # Errors
@@ -87,8 +107,7 @@ impl Engine {
             }
             (None, _) => self.keep(kept).await?,
         };
-        metrics::counter!("fincore_webhooks_total", "psp" => psp.to_owned(), "outcome" => <&str>::from(outcome))
-            .increment(1);
+        count(psp, outcome);
         Ok(outcome)
     }
 
@@ -150,6 +169,11 @@ impl Engine {
     async fn fresh(&self, id: PaymentId) -> Result<Payment, EngineError> {
         self.load(id).await?.ok_or(EngineError::NotFound)
     }
+}
+
+fn count(psp: &str, outcome: WebhookOutcome) {
+    metrics::counter!("fincore_webhooks_total", "psp" => psp.to_owned(), "outcome" => <&str>::from(outcome))
+        .increment(1);
 }
 
 /// Whether an event with our reference is about another payment at the PSP than the one we know: an abandoned first

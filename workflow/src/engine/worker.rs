@@ -253,3 +253,20 @@ fn asked_hash(payment: &Payment) -> Hash {
     });
     Hash::of(asked.to_string().as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use crate::ids::PaymentId;
+    use crate::port::gateway::{LONGEST_KEY, Operation};
+    use strum::IntoEnumIterator;
+
+    #[test]
+    fn the_longest_idempotency_key_is_no_longer_than_gateways_are_told() {
+        let id = PaymentId::new(Timestamp::UNIX_EPOCH, [0, 0]);
+        for operation in Operation::iter() {
+            assert!(format!("{id}-{}-{operation}", i32::MAX).len() <= LONGEST_KEY);
+        }
+    }
+}

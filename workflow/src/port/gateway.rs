@@ -175,7 +175,7 @@ pub struct Notification {
 #[strum(serialize_all = "snake_case")]
 pub enum WebhookRefused {
     /// There is no signature, or it cannot be read.
-    #[error("the signature header is missing or malformed")]
+    #[error("the signature is missing or malformed")]
     SignatureMissing,
     /// No signature fits the body.
     #[error("no signature matches the body")]
@@ -183,15 +183,61 @@ pub enum WebhookRefused {
     /// Signed too long ago or too far in the future.
     #[error("the signature's timestamp is outside the tolerance")]
     TimestampOutsideTolerance,
-    /// Authentic, but not an event that can be read.
-    #[error("the body is not an event that can be read")]
-    Unreadable,
+    /// It cannot be read far enough to find what is signed.
+    #[error("the body is not a webhook of this PSP")]
+    Malformed,
 }
+
+/// An authentic item that cannot be read: of a kind or version that came after this program, or a defect. It is kept,
+/// for a person to look at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the body is not an event that can be read")]
+pub struct Unreadable;
+
+/// What a PSP can and cannot do, as data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capabilities {
+    /// How long the PSP remembers an idempotency key, at least, in milliseconds. A call made again later would be a
+    /// new call, so the engine refuses to make it.
+    pub key_lifetime_ms: u64,
+    /// The longest idempotency key it takes, in bytes.
+    pub key_max_bytes: usize,
+    /// How an unknown outcome is cleared up.
+    pub query: Query,
+    /// How often, and in which parts, an authorization can be captured.
+    pub captures: Captures,
+}
+
+/// How an unknown outcome is cleared up, when no webhook tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Query {
+    /// The PSP is asked for the payment by the name it gave, which we store before money can move.
+    ByReference,
+    /// The PSP cannot be asked. The same call is made again under its key, and answered as it was the first time.
+    ByReplay,
+}
+
+/// How an authorization can be captured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Captures {
+    /// All of it or nothing.
+    Whole,
+    /// Once; the rest is released.
+    OncePartly,
+    /// In several parts.
+    Several,
+}
+
+/// The longest idempotency key that the engine makes: a payment's id, the operation's number and its name.
+pub const LONGEST_KEY: usize = 64;
 
 /// A PSP.
 pub trait Gateway: Send + Sync {
     /// The name it is configured by.
     fn psp(&self) -> &str;
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
 
     /// Whether the PSP can take exactly this amount of this currency: some count other decimals than ISO 4217.
     ///
@@ -211,20 +257,21 @@ pub trait Gateway: Send + Sync {
     /// What an answer means. Total: any status and any bytes have a meaning, and what cannot be read is `Unknown`.
     fn read(&self, operation: Operation, payment: &Payment, answer: &Answer) -> Outcome;
 
-    /// Verifies a webhook over its raw bytes and reads it.
+    /// Verifies a webhook over its raw bytes and takes it apart into the events it carries, at least one. When one of
+    /// them is not authentic, none is believed.
     ///
     /// # Errors
     /// Why it is refused.
-    fn webhook(
+    fn verify(
         &self,
         header: &dyn Fn(&str) -> Option<String>,
         body: &[u8],
         now: jiff::Timestamp,
-    ) -> Result<Notification, WebhookRefused>;
+    ) -> Result<Vec<Vec<u8>>, WebhookRefused>;
 
-    /// Reads a webhook whose signature was verified when it came: for events that wait in the inbox for their payment.
+    /// Reads one event that [`Gateway::verify`] found authentic, when it came or later from the inbox.
     ///
     /// # Errors
-    /// [`WebhookRefused::Unreadable`].
-    fn notification(&self, body: &[u8]) -> Result<Notification, WebhookRefused>;
+    /// [`Unreadable`].
+    fn notification(&self, event: &[u8]) -> Result<Notification, Unreadable>;
 }

@@ -109,6 +109,8 @@ pub enum WebhookOutcome {
     Ignored,
     /// No payment fits it yet; it is matched again later.
     Unmatched,
+    /// Authentic, but of a shape nobody knows; an operator looks.
+    Unreadable,
 }
 
 /// What caused an update, when it has to be remembered in the same transaction and must not happen twice.

@@ -116,7 +116,7 @@ fn refunded(payment: &Payment, intent: &Intent<'_>) -> Option<Money> {
 
 fn money(intent: &Intent<'_>, amount: Option<i64>) -> Option<Money> {
     let currency = intent.currency.as_ref()?.as_str().parse().ok()?;
-    amounts::from_wire(amount?, currency)
+    amounts::UNITS.read(amount?, currency)
 }
 
 fn next_action(intent: &Intent<'_>) -> NextAction {
@@ -148,7 +148,8 @@ fn refund(payment: &Payment, body: &[u8]) -> Outcome {
     match refund.status.as_ref().map(Text::as_str) {
         Some("succeeded") => {
             let currency = refund.currency.as_ref().and_then(|currency| currency.as_str().parse().ok());
-            let money = currency.zip(refund.amount).and_then(|(currency, amount)| amounts::from_wire(amount, currency));
+            let money =
+                currency.zip(refund.amount).and_then(|(currency, amount)| amounts::UNITS.read(amount, currency));
             money.map_or_else(
                 || unreadable(operation, "the refund lacks its amount"),
                 |money| Outcome::Approved(Standing::Refunded { money }),

@@ -4,7 +4,7 @@
 //! the event's type. Not here: signatures. What is read here must have been verified before.
 
 use serde::Deserialize;
-use workflow::port::gateway::{Notification, Operation, Outcome, WebhookRefused};
+use workflow::port::gateway::{Notification, Operation, Outcome, Unreadable};
 
 use super::wire::{Intent, Metadata, Status, Text};
 use super::{declines, read};
@@ -37,12 +37,12 @@ struct Relative<'a> {
 }
 
 /// What an authentic body says.
-pub(super) fn read(body: &[u8]) -> Result<Notification, WebhookRefused> {
-    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| WebhookRefused::Unreadable)?;
-    let event_id = envelope.id.as_id().ok_or(WebhookRefused::Unreadable)?.to_owned();
-    let event_type = envelope.kind.as_code().ok_or(WebhookRefused::Unreadable)?.to_owned();
+pub(super) fn read(body: &[u8]) -> Result<Notification, Unreadable> {
+    let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| Unreadable)?;
+    let event_id = envelope.id.as_id().ok_or(Unreadable)?.to_owned();
+    let event_type = envelope.kind.as_code().ok_or(Unreadable)?.to_owned();
     if event_type.starts_with("payment_intent.") {
-        let intent: WithData<Intent<'_>> = serde_json::from_slice(body).map_err(|_| WebhookRefused::Unreadable)?;
+        let intent: WithData<Intent<'_>> = serde_json::from_slice(body).map_err(|_| Unreadable)?;
         return about_intent(event_id, event_type, &intent.data.object);
     }
     // An object of a kind we do not read may have any shape; then it belongs to no payment of ours.
@@ -57,14 +57,14 @@ pub(super) fn read(body: &[u8]) -> Result<Notification, WebhookRefused> {
     })
 }
 
-fn about_intent(event_id: String, event_type: String, intent: &Intent<'_>) -> Result<Notification, WebhookRefused> {
-    let id = intent.id.as_ref().and_then(Text::as_id).ok_or(WebhookRefused::Unreadable)?;
+fn about_intent(event_id: String, event_type: String, intent: &Intent<'_>) -> Result<Notification, Unreadable> {
+    let id = intent.id.as_ref().and_then(Text::as_id).ok_or(Unreadable)?;
     let outcome = outcome(&event_type, intent)?;
     let payment_id = payment_id(intent.metadata.as_ref());
     Ok(Notification { payment_id, psp_reference: Some(id.to_owned()), outcome, event_id, event_type })
 }
 
-fn outcome(event_type: &str, intent: &Intent<'_>) -> Result<Option<Outcome>, WebhookRefused> {
+fn outcome(event_type: &str, intent: &Intent<'_>) -> Result<Option<Outcome>, Unreadable> {
     let expected = match event_type {
         "payment_intent.amount_capturable_updated" => Status::RequiresCapture,
         "payment_intent.succeeded" => Status::Succeeded,
@@ -81,7 +81,7 @@ fn outcome(event_type: &str, intent: &Intent<'_>) -> Result<Option<Outcome>, Web
         return Ok(Some(Outcome::Declined(declines::failure(None, None, None))));
     }
     match read::standing(Operation::Inquire, intent) {
-        Outcome::Unknown { .. } => Err(WebhookRefused::Unreadable),
+        Outcome::Unknown { .. } => Err(Unreadable),
         outcome @ (Outcome::Approved(_)
         | Outcome::ActionRequired { .. }
         | Outcome::Pending { .. }

@@ -103,6 +103,6 @@ proptest! {
     #[test]
     fn no_webhook_body_and_no_header_makes_it_panic(body in body(), header in ".{0,200}") {
         let _read = gateway().notification(&body);
-        let _refused = gateway().webhook(&|_| Some(header.clone()), &body, Timestamp::UNIX_EPOCH);
+        let _refused = gateway().verify(&|_| Some(header.clone()), &body, Timestamp::UNIX_EPOCH);
     }
 }

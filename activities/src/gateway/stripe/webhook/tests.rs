@@ -123,6 +123,6 @@ fn what_cannot_be_read_is_refused_and_not_guessed() {
         event("payment_intent.succeeded", "succeeded", &json!({"amount_received": null})),
         event("payment_intent.succeeded", "succeeded", &json!({"currency": "zzz"})),
     ] {
-        assert_eq!(read(&body), Err(WebhookRefused::Unreadable), "{}", String::from_utf8_lossy(&body));
+        assert_eq!(read(&body), Err(Unreadable), "{}", String::from_utf8_lossy(&body));
     }
 }
