@@ -1,4 +1,4 @@
-//! Authorize: make the payment known to the PSP, then ask it to reserve the money.
+//! Authorize: make the payment known to the PSP, then ask it to reserve the money, and go on once the customer has acted.
 //!
 //! Two calls, because the PSP's name for the payment has to be on our row before money can move: whatever happens
 //! after that, we know what to ask about.
@@ -10,5 +10,11 @@ use crate::ask::Ask;
 
 /// What to ask next.
 pub(crate) fn next(payment: &Payment, gateway: &dyn Gateway) -> Ask {
-    if gateway.needs_registration(payment) { Ask::Psp(Operation::Register) } else { Ask::Psp(Operation::Authorize) }
+    Ask::Psp(if gateway.needs_registration(payment) {
+        Operation::Register
+    } else if payment.action_result.is_some() {
+        Operation::Complete
+    } else {
+        Operation::Authorize
+    })
 }

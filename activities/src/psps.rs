@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use workflow::history::Hash;
 use workflow::payment::Payment;
-use workflow::port::gateway::{Call, Gateway, Operation, Outcome};
+use workflow::port::gateway::{Call, Capabilities, Gateway, Operation, Outcome};
 
 use crate::gateway::client::PspClient;
 
@@ -57,6 +57,12 @@ impl Psps {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Psp> {
         self.by_name.get(name)
+    }
+
+    /// What each account can do.
+    #[must_use]
+    pub fn capabilities(&self) -> HashMap<String, Capabilities> {
+        self.by_name.iter().map(|(name, psp)| (name.clone(), psp.gateway.capabilities())).collect()
     }
 
     /// The gateways alone, for those who only read webhooks.

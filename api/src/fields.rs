@@ -15,6 +15,10 @@ use workflow::payment::CaptureMethod;
 pub(crate) const DESCRIPTION_MAX: usize = 500;
 /// Characters of a payment method's token. PSPs use a few dozen.
 pub(crate) const PAYMENT_METHOD_MAX: usize = 255;
+/// Other PSP accounts one charge may be tried at. Each costs the customer a wait.
+pub(crate) const FALLBACKS_MAX: usize = 4;
+/// Characters that a customer brings back from a PSP's page: the longest known are a few thousand.
+pub(crate) const ACTION_RESULT_MAX: usize = 8_192;
 /// Characters of a URL to come back to. What every browser takes.
 pub(crate) const RETURN_URL_MAX: usize = 2_048;
 /// Entries of metadata, as at the PSPs that clients know.
@@ -29,7 +33,11 @@ pub(crate) fn expected(param: &str) -> &'static str {
     match param {
         "amount" => "a whole number of minor units (cents) from 1 to 999999999999, written as a number",
         "currency" => "a three-letter ISO 4217 currency code such as `eur`",
-        "payment_method" => "the PSP's token: 1 to 255 letters, digits and `_-.:`",
+        "payment_method" => "the PSP's token: 1 to 255 letters, digits and `_-.:/`",
+        "fallback_payment_methods" => {
+            "an object of at most 4 tokens, each under the name of another PSP account that your charges may go to"
+        }
+        "result" => "what the customer came back with, unchanged: a text of at most 8192 characters",
         "capture_method" => "`automatic` or `manual`",
         "description" => "a text of at most 500 characters without control characters",
         "return_url" => "an https URL (or http to localhost) of at most 2048 characters, without credentials",
@@ -49,9 +57,23 @@ const REFUSED: &str = "refused";
 
 pub(crate) fn payment_method<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let token = String::deserialize(from)?;
-    let fits = (1..=PAYMENT_METHOD_MAX).contains(&token.len())
-        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte));
-    if fits { Ok(token) } else { Err(D::Error::custom(REFUSED)) }
+    if is_token(&token) { Ok(token) } else { Err(D::Error::custom(REFUSED)) }
+}
+
+pub(crate) fn fallbacks<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let tokens = Option::<BTreeMap<String, String>>::deserialize(from)?.unwrap_or_default();
+    let fits = tokens.len() <= FALLBACKS_MAX && tokens.values().all(|token| is_token(token));
+    if fits { Ok(tokens) } else { Err(D::Error::custom(REFUSED)) }
+}
+
+fn is_token(token: &str) -> bool {
+    (1..=PAYMENT_METHOD_MAX).contains(&token.len())
+        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte))
+}
+
+pub(crate) fn action_result<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let result = Option::<String>::deserialize(from)?.unwrap_or_default();
+    if is_plain(&result, 0, ACTION_RESULT_MAX) { Ok(result) } else { Err(D::Error::custom(REFUSED)) }
 }
 
 pub(crate) fn description<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
@@ -140,7 +162,8 @@ pub(crate) mod schema {
     use workflow::money::MAX_AMOUNT_MINOR;
 
     use super::{
-        DESCRIPTION_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX, PAYMENT_METHOD_MAX, RETURN_URL_MAX,
+        ACTION_RESULT_MAX, DESCRIPTION_MAX, FALLBACKS_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
+        PAYMENT_METHOD_MAX, RETURN_URL_MAX,
     };
 
     fn text(min: usize, max: usize) -> ObjectBuilder {
@@ -190,7 +213,7 @@ pub(crate) mod schema {
 
     pub(crate) fn payment_method() -> Object {
         text(1, PAYMENT_METHOD_MAX)
-            .pattern(Some("^[A-Za-z0-9_.:-]+$"))
+            .pattern(Some("^[A-Za-z0-9_.:/-]+$"))
             .description(Some("The PSP's token for the customer's means of payment. Never a card number."))
             .examples(["pm_card_visa"])
             .build()
@@ -211,6 +234,27 @@ pub(crate) mod schema {
             .schema_type(or_null(Type::String))
             .description(Some("Where the customer comes back to after acting: https, or http to localhost."))
             .examples(["https://shop.example/return"])
+            .build()
+    }
+
+    pub(crate) fn fallbacks() -> Object {
+        ObjectBuilder::new()
+            .schema_type(or_null(Type::Object))
+            .additional_properties(Some(AdditionalProperties::RefOr(payment_method().into())))
+            .max_properties(Some(FALLBACKS_MAX))
+            .description(Some(
+                "Tokens of the customer's means of payment at other PSP accounts of yours, by account. They are tried in your \
+                 configured order, and only when it is certain that the account before did not take the money: it \
+                 could not be reached, or declined softly.",
+            ))
+            .examples([serde_json::json!({"sandbox_b": "pm_card_visa"})])
+            .build()
+    }
+
+    pub(crate) fn action_result() -> Object {
+        plain(0, ACTION_RESULT_MAX)
+            .schema_type(or_null(Type::String))
+            .description(Some("What the PSP's page gave the customer to bring back, where it gives anything."))
             .build()
     }
 

@@ -27,6 +27,7 @@ use axum::Router;
 use axum::body::Bytes;
 use tokio::sync::Semaphore;
 use workflow::engine::Engine;
+use workflow::ids::MerchantId;
 use workflow::port::gateway::Gateway;
 
 pub use auth::{KeyMode, new_api_key, secret_hash};
@@ -38,10 +39,40 @@ const MAX_IN_FLIGHT: usize = 4_096;
 /// What the API is told by configuration.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
-    /// The PSP account that new charges go to.
-    pub default_psp: String,
+    /// The PSP accounts that new charges go to.
+    pub psps: PspOrder,
     /// Where the table of error codes can be read; problems link to `{docs_url}#{code}`.
     pub docs_url: Option<String>,
+}
+
+/// Which PSP accounts new charges go to: the first one, and the others in this order where the client names a means of
+/// payment there.
+#[derive(Clone, Debug)]
+pub struct PspOrder {
+    first: String,
+    others: Vec<String>,
+    by_merchant: HashMap<MerchantId, (String, Vec<String>)>,
+}
+
+impl PspOrder {
+    /// An order for all merchants.
+    #[must_use]
+    pub fn new(first: impl Into<String>, others: Vec<String>) -> Self {
+        Self { first: first.into(), others, by_merchant: HashMap::new() }
+    }
+
+    /// Another order for one merchant.
+    #[must_use]
+    pub fn and_for(mut self, merchant: MerchantId, first: impl Into<String>, others: Vec<String>) -> Self {
+        self.by_merchant.insert(merchant, (first.into(), others));
+        self
+    }
+
+    fn of(&self, merchant: MerchantId) -> (&str, &[String]) {
+        self.by_merchant.get(&merchant).map_or((self.first.as_str(), self.others.as_slice()), |(first, others)| {
+            (first.as_str(), others.as_slice())
+        })
+    }
 }
 
 /// What the API works with.

@@ -6,6 +6,7 @@
 mod cancel;
 mod capture;
 mod charges;
+mod complete_action;
 mod health;
 mod history;
 mod metrics;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .merge(history::routes())
         .merge(capture::routes())
         .merge(cancel::routes())
+        .merge(complete_action::routes())
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(metrics::routes())

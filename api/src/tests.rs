@@ -28,7 +28,7 @@ use workflow::port::gateway::{
 };
 use workflow::port::queue::{Queue, QueueError, Wake};
 
-use crate::{ApiConfig, ApiState, KeyMode, new_api_key};
+use crate::{ApiConfig, ApiState, KeyMode, PspOrder, new_api_key};
 use store::{Mood, TestStore};
 
 /// The time in these tests, to the second.
@@ -105,7 +105,7 @@ impl Gateway for TestGateway {
     fn notification(&self, event: &[u8]) -> Result<Notification, Unreadable> {
         let text = std::str::from_utf8(event).map_err(|_| Unreadable)?;
         let (event_id, event_type) = (text.to_owned(), "test".to_owned());
-        Ok(Notification { event_id, event_type, payment_id: None, psp_reference: None, outcome: None })
+        Ok(Notification { event_id, event_type, payment_id: None, psp_reference: None, news: None })
     }
 }
 
@@ -137,9 +137,18 @@ fn serve(mood: Mood) -> Served {
     let store = Arc::new(TestStore { key, mood });
     let gateway: Arc<dyn Gateway> = Arc::new(TestGateway);
     let router = crate::router(ApiState {
-        engine: Arc::new(Engine::new(store, Arc::new(NoQueue), Arc::new(Stopped), Arc::new(SystemRandom))),
+        engine: Arc::new(Engine::new(
+            store,
+            Arc::new(NoQueue),
+            Arc::new(Stopped),
+            Arc::new(SystemRandom),
+            HashMap::new(),
+        )),
         gateways: Arc::new(HashMap::from([(gateway.psp().to_owned(), gateway)])),
-        config: ApiConfig { default_psp: "test".into(), docs_url: Some("https://docs.example/api".into()) },
+        config: ApiConfig {
+            psps: PspOrder::new("test", Vec::new()),
+            docs_url: Some("https://docs.example/api".into()),
+        },
         metrics: Arc::new(|| "fincore_up 1\n".to_owned()),
     });
     Served { router, secret: secret.expose_secret().to_owned() }

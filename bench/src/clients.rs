@@ -100,6 +100,7 @@ pub(crate) struct Insider {
 impl Insider {
     pub(crate) fn new(system: &Arc<System>, run: u64, client: usize, until: Until) -> anyhow::Result<Self> {
         let charge = Charge {
+            fallbacks: Vec::new(),
             psp: "sandbox".to_owned(),
             payment_method: "pm_card_visa".to_owned(),
             amount: Amount::try_from(1999_i64)?,

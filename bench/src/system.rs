@@ -39,8 +39,8 @@ impl System {
         let store = app::open_store(&settings, Schema::Migrate).await?;
         let (secret, merchant) = key(store.as_ref()).await?;
         let observed = Observed { store, counters: Arc::clone(&counters), ends: Arc::clone(&ends) };
-        let engine = app::engine(Arc::new(observed), workers, Arc::new(SystemClock));
         let psps = app::psps(&settings, Arc::new(SystemClock))?;
+        let engine = app::engine(Arc::new(observed), &psps, workers, Arc::new(SystemClock));
         let listener = app::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();

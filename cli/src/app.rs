@@ -73,12 +73,12 @@ async fn checked(store: Arc<dyn Store>) -> anyhow::Result<Arc<dyn Store>> {
 
 /// An engine over a store, and the queue between it and the workers.
 #[must_use]
-pub fn engine(store: Arc<dyn Store>, workers: Workers, clock: Arc<dyn Clock>) -> Arc<Engine> {
+pub fn engine(store: Arc<dyn Store>, psps: &Psps, workers: Workers, clock: Arc<dyn Clock>) -> Arc<Engine> {
     let queue: Arc<dyn Queue> = match workers {
         Workers::Here => Arc::new(LocalQueue::new()),
         Workers::Elsewhere => Arc::new(NoQueue),
     };
-    Arc::new(Engine::new(store, queue, clock, Arc::new(SystemRandom)))
+    Arc::new(Engine::new(store, queue, clock, Arc::new(SystemRandom), psps.capabilities()))
 }
 
 /// A worker as the settings say.
@@ -148,7 +148,7 @@ pub async fn serve_api(
     let state = api::ApiState {
         engine,
         gateways: Arc::new(psps.gateways()),
-        config: api::ApiConfig { default_psp: settings.psp.clone(), docs_url: None },
+        config: api::ApiConfig { psps: api::PspOrder::new(settings.psp.clone(), Vec::new()), docs_url: None },
         metrics: Arc::new(move || metrics.render()),
     };
     let served = axum::serve(listener, api::router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());

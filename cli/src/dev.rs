@@ -70,7 +70,7 @@ impl System {
         settings.stripe_webhook_secret = SANDBOX_WEBHOOK_SECRET.into();
         let psps = app::psps(&settings, Arc::clone(&clock))?;
         let store = app::open_store(&settings, Schema::Migrate).await?;
-        let engine = app::engine(Arc::clone(&store), Workers::Here, clock);
+        let engine = app::engine(Arc::clone(&store), &psps, Workers::Here, clock);
         let running = run(engine, psps, listener, settings, metrics, &stop);
         Ok(Self { address, store, sandbox: Arc::new(sandbox), stop, running })
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use activities::psps::Psps;
 use anyhow::Context;
 use workflow::port::clock::SystemClock;
 
@@ -42,7 +43,8 @@ pub(crate) async fn dead_letters(knobs: &Knobs) -> anyhow::Result<ExitCode> {
 pub(crate) async fn redrive(knobs: &Knobs, redrive: &Redrive) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
-    let engine = app::engine(store, Workers::Elsewhere, Arc::new(SystemClock));
+    // A redrive calls no PSP, so it needs no account's secrets.
+    let engine = app::engine(store, &Psps::default(), Workers::Elsewhere, Arc::new(SystemClock));
     let charge = engine
         .redrive(redrive.charge, &redrive.operator, &redrive.reason)
         .await

@@ -24,7 +24,7 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     let store = app::open_store(&settings, Schema::Expect).await?;
     let listener = app::listen(settings.listen).await?;
     let workers = if serve.with_worker { Workers::Here } else { Workers::Elsewhere };
-    let engine = app::engine(store, workers, clock);
+    let engine = app::engine(store, &psps, workers, clock);
     let stop = stop_when_asked();
     tracing::info!(address = %listener.local_addr()?, worker = serve.with_worker, "serving");
     let working = serve.with_worker.then(|| {
@@ -47,7 +47,7 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
     let clock = Arc::new(SystemClock);
     let psps = app::psps(&settings, clock.clone())?;
     let store = app::open_store(&settings, Schema::Expect).await?;
-    let engine = app::engine(store, Workers::Elsewhere, clock);
+    let engine = app::engine(store, &psps, Workers::Elsewhere, clock);
     let worker = app::worker(engine, psps, &settings, Workers::Elsewhere);
     if work.once {
         for _ in 0..ROUNDS {

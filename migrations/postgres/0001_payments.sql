@@ -20,7 +20,7 @@
 create table payments (
     id                      uuid    not null,
 
-    -- What was asked for. None of this ever changes.
+    -- What was asked for. None of this ever changes, but for the PSP account and the token there (see `route`).
     --
     -- No foreign key to `merchants`: it would lock and read the merchant's row for every payment, and the busiest
     -- merchant's row would become the busiest row of the system. Merchants are never deleted.
@@ -61,7 +61,21 @@ create table payments (
     amount_refunded_minor   bigint  not null,
     failure                 text,
     next_action             text,
+    -- What the customer came back with, for the PSP's next call; gone as soon as it is used.
+    action_result           text,
     updated_at_us           bigint  not null,
+
+    -- Taken back by disputes. It may be more than was captured: fees and exchange rates are the PSP's.
+    amount_charged_back_minor bigint  not null,
+
+    -- The idempotency key in use: for which activity, and since when. PSPs remember keys for a limited time; after it the
+    -- engine asks instead of repeating. `doubt` says why what happened at the PSP is not known for certain, if so.
+    key_activity            text,
+    key_since_us            bigint,
+    doubt                   text,
+
+    -- JSON: the PSP accounts it went to before, and those it may still go to. Empty for nearly every payment.
+    route                   text,
 
     -- The hour of `next_wake_at_us`: what the index on due rows is made of. The reason stands there.
     wake_hour               integer generated always as ((next_wake_at_us / 3600000000)::integer) stored,
@@ -72,6 +86,9 @@ create table payments (
         'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',
         'awaiting_capture', 'canceling', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
     )),
+    constraint payments_key_activity_known check (key_activity in ('authorize', 'reconcile', 'finalize', 'cancel')),
+    constraint payments_key_used_since check ((key_activity is null) = (key_since_us is null)),
+    constraint payments_doubt_known check (doubt in ('unknown', 'key_expired')),
     constraint payments_goal_known check (goal in ('capture', 'hold', 'cancel', 'reverse')),
     constraint payments_capture_method_known check (capture_method in ('automatic', 'manual')),
 
@@ -87,6 +104,7 @@ create table payments (
     constraint payments_to_capture_in_range check (amount_to_capture_minor between 1 and 999999999999),
     -- Money is captured from what was authorized and given back from what was captured.
     constraint payments_captured_of_authorized check (amount_captured_minor <= amount_authorized_minor),
+    constraint payments_charged_back_from_zero check (amount_charged_back_minor >= 0),
     constraint payments_refunded_of_captured check (amount_refunded_minor between 0 and amount_captured_minor),
     constraint payments_currency_shaped check (currency ~ '^[a-z]{3}$'),
 
@@ -97,11 +115,11 @@ create table payments (
 )
 -- A payment is updated a handful of times within seconds of being inserted. PostgreSQL can put the new version of a row
 -- on the page of the old one and leave every index alone (a heap-only tuple, HOT), if the page has room and if no
--- indexed column changed. The room is this: inserts leave half of each page free. Half, because payments that came
--- together stand together and are moved together, by one statement: the page has to take a second version of each of
--- its rows before the first ones can be cleared away. (Measured on moves in batches of 100: 76 % are heap-only with a
--- fillfactor of 70, 99 % with 50.)
-with (fillfactor = 50);
+-- indexed column changed. The room is this: inserts leave more than half of each page free. So much, because payments
+-- that came together stand together and are moved together, by one statement: the page has to take a second version of each of
+-- its rows, a little longer than the first, before the first ones can be cleared away. (Measured on moves in batches of
+-- 100: 76 % are heap-only with a fillfactor of 70, 93 % with 50, 99 % with 45.)
+with (fillfactor = 45);
 
 -- The other half of the bargain: what changes with every move (`seq`, `state`, `fence`, `next_wake_at_us`, …) stands in
 -- no index, in no index's predicate either.

@@ -24,7 +24,7 @@
 create table payments (
     id                      blob    not null,
 
-    -- What was asked for. None of this ever changes.
+    -- What was asked for. None of this ever changes, but for the PSP account and the token there (see `route`).
     --
     -- No foreign key to `merchants`, as on PostgreSQL, where it would make the busiest merchant's row the busiest row of
     -- the system. Merchants are never deleted.
@@ -65,7 +65,21 @@ create table payments (
     amount_refunded_minor   integer not null,
     failure                 text,
     next_action             text,
+    -- What the customer came back with, for the PSP's next call; gone as soon as it is used.
+    action_result           text,
     updated_at_us           integer not null,
+
+    -- Taken back by disputes. It may be more than was captured: fees and exchange rates are the PSP's.
+    amount_charged_back_minor integer not null,
+
+    -- The idempotency key in use: for which activity, and since when. PSPs remember keys for a limited time; after it the
+    -- engine asks instead of repeating. `doubt` says why what happened at the PSP is not known for certain, if so.
+    key_activity            text,
+    key_since_us            integer,
+    doubt                   text,
+
+    -- JSON: the PSP accounts it went to before, and those it may still go to. Empty for nearly every payment.
+    route                   text,
 
     constraint payments_pkey primary key (id),
 
@@ -73,6 +87,9 @@ create table payments (
         'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',
         'awaiting_capture', 'canceling', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
     )),
+    constraint payments_key_activity_known check (key_activity in ('authorize', 'reconcile', 'finalize', 'cancel')),
+    constraint payments_key_used_since check ((key_activity is null) = (key_since_us is null)),
+    constraint payments_doubt_known check (doubt in ('unknown', 'key_expired')),
     constraint payments_goal_known check (goal in ('capture', 'hold', 'cancel', 'reverse')),
     constraint payments_capture_method_known check (capture_method in ('automatic', 'manual')),
 
@@ -88,6 +105,7 @@ create table payments (
     constraint payments_to_capture_in_range check (amount_to_capture_minor between 1 and 999999999999),
     -- Money is captured from what was authorized and given back from what was captured.
     constraint payments_captured_of_authorized check (amount_captured_minor <= amount_authorized_minor),
+    constraint payments_charged_back_from_zero check (amount_charged_back_minor >= 0),
     constraint payments_refunded_of_captured check (amount_refunded_minor between 0 and amount_captured_minor),
     constraint payments_currency_shaped check (currency glob '[a-z][a-z][a-z]'),
 

@@ -11,7 +11,8 @@ create table dead_letters (
 
     constraint dead_letters_pkey primary key (payment_id, seq),
     constraint dead_letters_reason_known check (reason in (
-        'retries_exhausted', 'claims_exhausted', 'amounts_disagree', 'inquiry_rejected', 'contradicting_news'
+        'retries_exhausted', 'claims_exhausted', 'amounts_disagree', 'inquiry_rejected', 'capture_failed',
+        'refund_failed', 'key_expired', 'contradicting_news'
     ))
 ) strict, without rowid;
 

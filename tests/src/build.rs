@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use workflow::decide::{self, DeadLetter, ReviewReason};
-use workflow::definition::{self, EventKind, Goal, State};
+use workflow::definition::{self, Activity, EventKind, Goal, State};
 use workflow::event::Actor;
 use workflow::history::{Fact, Hash, HistoryRow, Verdict};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
-use workflow::payment::{CaptureMethod, Failure, FailureCategory, NextAction, Payment};
+use workflow::payment::{
+    CaptureMethod, Destination, Doubt, Failure, FailureCategory, KeyUse, NextAction, Payment, Route,
+};
 use workflow::port::store::{
     ApiKey, NewPayment, Origin, RequestRecord, RequestScope, Update, WebhookEvent, WebhookOutcome,
 };
@@ -69,6 +71,11 @@ pub fn payment(number: u64) -> Payment {
         amount_refunded_minor: 0,
         failure: None,
         next_action: None,
+        action_result: None,
+        amount_charged_back_minor: 0,
+        key_use: None,
+        doubt: None,
+        route: Route::default(),
         updated_at: at(0),
     }
 }
@@ -104,6 +111,14 @@ pub fn full(number: u64) -> Payment {
             advice: None,
         }),
         next_action: Some(NextAction::RedirectToUrl { url: "https://psp.example/3ds?a=ö".to_owned() }),
+        action_result: Some("eyJ0cmFuc1N0YXR1cyI6IlkifQ==".to_owned()),
+        amount_charged_back_minor: 4,
+        key_use: Some(KeyUse { activity: Activity::Cancel, since: at(1) }),
+        doubt: Some(Doubt::KeyExpired),
+        route: Route {
+            former: vec!["former".to_owned()],
+            next: vec![Destination { psp: "next".to_owned(), payment_method: "pm_ü".to_owned() }],
+        },
         updated_at: at(2),
         ..payment(number)
     }

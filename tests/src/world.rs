@@ -92,9 +92,9 @@ pub fn http_client() -> reqwest::Client {
 
 /// An engine that tells no queue: workers find what is due by sweeping.
 #[must_use]
-pub fn engine(store: &Arc<dyn Store>, clock: &Arc<TestClock>) -> Arc<Engine> {
+pub fn engine(store: &Arc<dyn Store>, psps: &Psps, clock: &Arc<TestClock>) -> Arc<Engine> {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    Arc::new(Engine::new(Arc::clone(store), Arc::new(NoQueue), clock, Arc::new(SystemRandom)))
+    Arc::new(Engine::new(Arc::clone(store), Arc::new(NoQueue), clock, Arc::new(SystemRandom), psps.capabilities()))
 }
 
 /// The sandbox as a PSP account named `sandbox`.
@@ -143,14 +143,14 @@ impl World {
         merchant: MerchantId,
         secret: SecretString,
     ) -> Self {
-        let engine = engine(&store, &clock);
         let psps = psps(&sandbox, &clock);
+        let engine = engine(&store, &psps, &clock);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
         let api = listener.local_addr().expect("it is bound");
         let state = api::ApiState {
             engine: Arc::clone(&engine),
             gateways: Arc::new(psps.gateways()),
-            config: api::ApiConfig { default_psp: "sandbox".to_owned(), docs_url: None },
+            config: api::ApiConfig { psps: api::PspOrder::new("sandbox", Vec::new()), docs_url: None },
             metrics: Arc::new(String::new),
         };
         let serving = tokio::spawn(async move { axum::serve(listener, api::router(state)).await }).abort_handle();

@@ -2,17 +2,23 @@
 //!
 //! Not here: where events come from, and storing the step ([`crate::engine`]).
 
+mod absorb;
 mod review;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use crate::definition::{Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind};
-use crate::event::{Actor, Event, Unknown};
+use crate::definition::{Activity, Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind};
+use crate::event::{Actor, Event};
 use crate::history::{Fact, Hash, HistoryRow, Verdict};
-use crate::payment::{CaptureMethod, Payment};
+use crate::payment::{FailureCategory, KeyUse, Payment};
+
+use absorb::{absorb, renew_key};
 
 pub use review::{DeadLetter, ReviewReason};
+
+/// Attempts that did not reach the PSP, after which another account may be tried.
+const ATTEMPTS_BEFORE_ELSEWHERE: i32 = 2;
 
 /// Claims after which going round between asking and acting slows down; a normal recovery needs four.
 const CLAIMS_BEFORE_SLOWING_DOWN: i32 = 4;
@@ -204,9 +210,13 @@ fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp
         Next::Reverse if is_counted(payment, event) => {
             Way::Old("this money moved before the payment ended, and is already accounted for")
         }
-        Next::Retry(class) if !allows_another(definition, payment, class, now) => {
+        Next::FailOver(_) if may_fail_over(payment, event) => Way::Go(next),
+        Next::FailOver(otherwise) => Way::Go(Next::To(otherwise)),
+        Next::RetryElsewhere(_) if may_fail_over(payment, event) => Way::Go(Next::FailOver(payment.state)),
+        Next::Retry(class) | Next::RetryElsewhere(class) if !allows_another(definition, payment, class, now) => {
             Way::Review(ReviewReason::RetriesExhausted)
         }
+        Next::RetryElsewhere(class) => Way::Go(Next::Retry(class)),
         Next::To(State::InReview) => Way::Review(ReviewReason::of(event)),
         Next::To(_) | Next::Stay
             if event.kind() == EventKind::AttemptStarted && payment.claims >= definition.max_claims =>
@@ -215,6 +225,15 @@ fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp
         }
         Next::To(_) | Next::Stay | Next::Retry(_) | Next::Reverse => Way::Go(next),
     }
+}
+
+/// Whether another PSP account may be tried: after an authoritative soft no, or when nothing of this payment can have
+/// reached this one. Never while an earlier call is in doubt.
+fn may_fail_over(payment: &Payment, event: &Event) -> bool {
+    let is_soft_no = matches!(event, Event::Declined { failure } if failure.category == FailureCategory::SoftDecline);
+    let cannot_reach =
+        event.kind() == EventKind::NotSent && payment.doubt.is_none() && payment.attempt >= ATTEMPTS_BEFORE_ELSEWHERE;
+    (is_soft_no || cannot_reach) && !payment.route.next.is_empty()
 }
 
 /// Whether the row already counts the money that late news tells of.
@@ -233,73 +252,6 @@ fn allows_another(definition: &Definition, payment: &Payment, class: ErrorClass,
         let elapsed_ms = u64::try_from(elapsed).unwrap_or_default();
         definition.activity(activity).policy(class).allows_another(count(payment.attempt), elapsed_ms)
     })
-}
-
-/// Takes over what the event proves, whatever state it leads to.
-fn absorb(payment: &mut Payment, event: &Event) {
-    match event {
-        Event::Registered { psp_reference } | Event::AmountsDisagree { psp_reference, .. } => {
-            learn(payment, Some(psp_reference));
-        }
-        Event::Authorized { psp_reference, money } => {
-            learn(payment, Some(psp_reference));
-            payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
-        }
-        Event::Captured { psp_reference, money } => {
-            learn(payment, Some(psp_reference));
-            // Money that was once there is never forgotten; the same news twice is counted once.
-            payment.amount_captured_minor = payment.amount_captured_minor.max(money.amount_minor);
-            payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
-        }
-        Event::Refunded { money } => {
-            let refunded = payment.amount_refunded_minor.saturating_add(money.amount_minor);
-            payment.amount_refunded_minor = refunded.min(payment.amount_captured_minor);
-        }
-        Event::Accepted { psp_reference } | Event::Voided { psp_reference } => {
-            learn(payment, psp_reference.as_ref());
-        }
-        Event::ActionRequired { psp_reference, next_action } => {
-            learn(payment, Some(psp_reference));
-            payment.next_action = Some(next_action.clone());
-        }
-        // Authoritative ends of an operation: the next one gets a new key. An inquiry is none that moves money.
-        Event::Rejected { .. } | Event::Unknown { why: Unknown::EndedInError, .. }
-            if payment.state != State::Reconciling =>
-        {
-            payment.operation += 1;
-            if payment.state == State::Finalizing && payment.capture_method == CaptureMethod::Manual {
-                // The capture was refused as it was asked for; the client may ask for another.
-                payment.goal = Goal::Hold;
-                payment.amount_to_capture_minor = None;
-            }
-        }
-        Event::CaptureRequested { amount_minor } => {
-            payment.amount_to_capture_minor = Some(*amount_minor);
-            payment.goal = Goal::Capture;
-        }
-        Event::CancelRequested { .. } => {
-            if payment.goal != Goal::Reverse {
-                payment.goal = Goal::Cancel;
-            }
-        }
-        Event::Redriven { .. } => payment.claims = 0,
-        Event::Started { .. }
-        | Event::AttemptStarted { .. }
-        | Event::Declined { .. }
-        | Event::Rejected { .. }
-        | Event::Untouched { .. }
-        | Event::Unknown { .. }
-        | Event::NotSent { .. }
-        | Event::Throttled { .. }
-        | Event::DeadlinePassed {} => {}
-    }
-}
-
-/// A payment keeps the first reference it learns: another one is somebody else's, or a second payment of ours.
-fn learn(payment: &mut Payment, psp_reference: Option<&String>) {
-    if payment.psp_reference.is_none() {
-        payment.psp_reference = psp_reference.cloned();
-    }
 }
 
 /// An event on its way into a payment.
@@ -330,7 +282,13 @@ fn go(
             after.goal = Goal::Reverse;
             enter(definition, after, State::Canceling, now, random);
         }
-        Next::Retry(class) => {
+        // `way` has turned what retries elsewhere into one or the other.
+        Next::FailOver(_) => {
+            fail_over(after, data);
+            enter(definition, after, State::Authorizing, now, random);
+            (after.attempt, after.state_since) = (0, now);
+        }
+        Next::Retry(class) | Next::RetryElsewhere(class) => {
             let delay_ms = backoff_ms(definition, after, class, event, random);
             drop_lease(after);
             after.next_wake_at = Some(later(now, delay_ms));
@@ -345,12 +303,36 @@ fn go(
             StateKind::Works(_) | StateKind::Waits { .. } | StateKind::Ended => {}
         },
     }
-    if let Event::AttemptStarted { lease_until, .. } = event {
+    if let Event::AttemptStarted { activity, lease_until, .. } = event {
+        use_key(after, *activity, now);
         after.attempt += 1;
         after.claims += 1;
         after.fence += 1;
         after.lease_until = Some(*lease_until);
         after.next_wake_at = Some(*lease_until);
+    }
+}
+
+/// Sends the payment to the next PSP account, where it is unknown.
+fn fail_over(payment: &mut Payment, data: &mut Map<String, Value>) {
+    if payment.route.next.is_empty() {
+        return;
+    }
+    let destination = payment.route.next.remove(0);
+    data.insert("failed_over_to".into(), json!(destination));
+    let former = std::mem::replace(&mut payment.psp, destination.psp);
+    payment.route.former.push(former);
+    payment.payment_method = destination.payment_method;
+    payment.psp_reference = None;
+    payment.doubt = None;
+    renew_key(payment);
+}
+
+/// From the first claim on, a call may have been made under the key. An inquiry has none.
+fn use_key(payment: &mut Payment, activity: Activity, now: Timestamp) {
+    let is_in_use = payment.key_use.is_some_and(|used| used.activity == activity);
+    if activity != Activity::Reconcile && !is_in_use {
+        payment.key_use = Some(KeyUse { activity, since: now });
     }
 }
 
@@ -371,6 +353,10 @@ fn enter(definition: &Definition, payment: &mut Payment, state: State, now: Time
     payment.state = state;
     if state != State::RequiresAction {
         payment.next_action = None;
+    }
+    // While what it led to is unknown, the same call may have to be made again.
+    if !matches!(state, State::Authorizing | State::Reconciling) {
+        payment.action_result = None;
     }
     payment.next_wake_at = match definition.state(state).kind {
         StateKind::Ended => None,

@@ -9,13 +9,16 @@
 
 mod charge_v1;
 mod charge_v1_activities;
+mod charge_v1_rules;
 pub mod digest;
+mod rules;
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumCount, EnumIter, EnumString, IntoStaticStr, VariantArray};
 
 pub use crate::event::EventKind;
 use crate::retry::RetryPolicy;
+pub use rules::{AttemptRules, NewsRules, Next, RequestRules, Rule, StateRow};
 
 /// Where a payment stands. Each name says what the payment waits for.
 #[derive(
@@ -97,7 +100,9 @@ pub enum Goal {
 }
 
 /// Work that a worker does for a payment. Each is safe to run twice.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Display, EnumIter, IntoStaticStr)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Display, EnumIter, EnumString, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Activity {
@@ -138,167 +143,6 @@ pub enum StateKind {
     },
     /// The payment has ended.
     Ended,
-}
-
-/// Where a rule leads.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Next {
-    /// Into this state.
-    To(State),
-    /// Nowhere: the fact is recorded and the payment stays.
-    Stay,
-    /// Nowhere, but the activity is due again after a backoff; without attempts left, into review.
-    Retry(ErrorClass),
-    /// Into `canceling`, to undo money that moved after the end; stale when the row already counts that money.
-    Reverse,
-}
-
-/// What one event does in one state.
-#[derive(Clone, Copy, Debug)]
-pub enum Rule {
-    /// The payment moves, or the fact is recorded.
-    Move(Next),
-    /// As [`Rule::Move`], by what the client wants.
-    ByGoal {
-        /// With [`Goal::Capture`].
-        capture: Next,
-        /// With [`Goal::Hold`].
-        hold: Next,
-        /// With [`Goal::Cancel`].
-        cancel: Next,
-        /// With [`Goal::Reverse`].
-        reverse: Next,
-    },
-    /// Old news: recorded, and nothing changes. Says why.
-    Stale(&'static str),
-    /// Refused: nothing is recorded on the payment. Says why.
-    Illegal(&'static str),
-}
-
-impl Rule {
-    /// Where the rule leads a payment with this goal; `None` when it moves nothing.
-    #[must_use]
-    pub const fn next(&self, goal: Goal) -> Option<Next> {
-        match (self, goal) {
-            (Self::Move(next), _)
-            | (Self::ByGoal { capture: next, .. }, Goal::Capture)
-            | (Self::ByGoal { hold: next, .. }, Goal::Hold)
-            | (Self::ByGoal { cancel: next, .. }, Goal::Cancel)
-            | (Self::ByGoal { reverse: next, .. }, Goal::Reverse) => Some(*next),
-            (Self::Stale(_) | Self::Illegal(_), _) => None,
-        }
-    }
-}
-
-/// What a worker's attempt may report.
-#[derive(Clone, Copy, Debug)]
-pub struct AttemptRules {
-    /// A worker claimed the payment and is about to call the PSP.
-    pub attempt_started: Rule,
-    /// The PSP knows the payment; no money moved.
-    pub registered: Rule,
-    /// The PSP refused the request as it stands.
-    pub rejected: Rule,
-    /// The PSP has been asked and nothing has happened there.
-    pub untouched: Rule,
-    /// No readable answer: anything may have happened.
-    pub unknown: Rule,
-    /// Nothing can have happened: the request did not get there.
-    pub not_sent: Rule,
-    /// The PSP asked to slow down; nothing happened.
-    pub throttled: Rule,
-}
-
-/// What the PSP may tell, as an answer or by webhook.
-#[derive(Clone, Copy, Debug)]
-pub struct NewsRules {
-    /// The money is reserved.
-    pub authorized: Rule,
-    /// The money was captured.
-    pub captured: Rule,
-    /// The PSP works on it and will tell by webhook.
-    pub accepted: Rule,
-    /// The customer has to act.
-    pub action_required: Rule,
-    /// The issuer or the PSP said no.
-    pub declined: Rule,
-    /// The authorization was released, or can never come to be.
-    pub voided: Rule,
-    /// Captured money was given back.
-    pub refunded: Rule,
-    /// The PSP reports another amount or currency than we asked for.
-    pub amounts_disagree: Rule,
-}
-
-/// What clients, operators and the clock may do.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestRules {
-    /// The state's deadline passed.
-    pub deadline_passed: Rule,
-    /// The client asks for the money.
-    pub capture_requested: Rule,
-    /// The client gives the payment up.
-    pub cancel_requested: Rule,
-    /// An operator sends it back to work.
-    pub redriven: Rule,
-}
-
-/// One state and everything that can happen in it. A field per event: no pair can be missing or written twice.
-#[derive(Clone, Copy, Debug)]
-pub struct StateRow {
-    /// The state.
-    pub state: State,
-    /// What it does.
-    pub kind: StateKind,
-    /// One line for operators: what the payment waits for and who can unblock it.
-    pub operators: &'static str,
-    /// Rules for a worker's reports.
-    pub attempt: AttemptRules,
-    /// Rules for the PSP's news.
-    pub news: NewsRules,
-    /// Rules for requests and the clock.
-    pub request: RequestRules,
-}
-
-/// The same in every state, so no row has a field for it.
-const STARTED_ONCE: Rule = Rule::Illegal("a payment starts once");
-
-impl StateRow {
-    /// The activity a worker runs in this state, if any.
-    #[must_use]
-    pub const fn activity(&self) -> Option<Activity> {
-        match self.kind {
-            StateKind::Works(activity) => Some(activity),
-            StateKind::Waits { .. } | StateKind::Ended => None,
-        }
-    }
-
-    /// The rule for one event.
-    #[must_use]
-    pub const fn rule(&self, event: EventKind) -> &Rule {
-        match event {
-            EventKind::Started => &STARTED_ONCE,
-            EventKind::AttemptStarted => &self.attempt.attempt_started,
-            EventKind::Registered => &self.attempt.registered,
-            EventKind::Rejected => &self.attempt.rejected,
-            EventKind::Untouched => &self.attempt.untouched,
-            EventKind::Unknown => &self.attempt.unknown,
-            EventKind::NotSent => &self.attempt.not_sent,
-            EventKind::Throttled => &self.attempt.throttled,
-            EventKind::Authorized => &self.news.authorized,
-            EventKind::Captured => &self.news.captured,
-            EventKind::Accepted => &self.news.accepted,
-            EventKind::ActionRequired => &self.news.action_required,
-            EventKind::Declined => &self.news.declined,
-            EventKind::Voided => &self.news.voided,
-            EventKind::Refunded => &self.news.refunded,
-            EventKind::AmountsDisagree => &self.news.amounts_disagree,
-            EventKind::DeadlinePassed => &self.request.deadline_passed,
-            EventKind::CaptureRequested => &self.request.capture_requested,
-            EventKind::CancelRequested => &self.request.cancel_requested,
-            EventKind::Redriven => &self.request.redriven,
-        }
-    }
 }
 
 /// How one activity is run.

@@ -48,13 +48,13 @@ fn diagram(definition: &Definition) -> String {
                     continue;
                 }
                 let to = match row.rule(*event).next(goal) {
-                    Some(Next::To(to)) if to != row.state => to,
-                    Some(Next::Retry(_)) => State::InReview,
+                    Some(Next::To(to) | Next::FailOver(to)) if to != row.state => to,
+                    Some(Next::Retry(_) | Next::RetryElsewhere(_)) => State::InReview,
                     Some(Next::Reverse) => State::Canceling,
-                    Some(Next::To(_) | Next::Stay) | None => continue,
+                    Some(Next::To(_) | Next::FailOver(_) | Next::Stay) | None => continue,
                 };
                 let label = match row.rule(*event).next(goal) {
-                    Some(Next::Retry(_)) => "retries exhausted".to_owned(),
+                    Some(Next::Retry(_) | Next::RetryElsewhere(_)) => "retries exhausted".to_owned(),
                     Some(_) | None => event.to_string(),
                 };
                 arrows.entry((row.state as usize, to as usize)).or_default().insert(label);
@@ -150,6 +150,13 @@ fn next(next: Next) -> String {
         Next::To(state) => format!("→ `{state}`"),
         Next::Stay => "recorded, stays".to_owned(),
         Next::Retry(class) => format!("tried again by the policy for `{class}`; exhausted → `in_review`"),
+        Next::FailOver(state) => {
+            format!("soft, and another PSP account is named → `authorizing` there; else → `{state}`")
+        }
+        Next::RetryElsewhere(class) => format!(
+            "tried again by the policy for `{class}`, the third time at the next PSP account if one is named; \
+             exhausted → `in_review`"
+        ),
         Next::Reverse => "→ `canceling`, to undo it; stale when that money is already accounted for".to_owned(),
     }
 }

@@ -9,6 +9,7 @@ pub mod operator;
 pub mod webhook;
 pub mod worker;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use crate::group_commit::Lane;
 use crate::ids::PaymentId;
 use crate::payment::Payment;
 use crate::port::clock::{Clock, Random};
+use crate::port::gateway::Capabilities;
 use crate::port::queue::{Queue, Wake};
 use crate::port::store::{NewPayment, Origin, Started, Store, StoreError, Update, Updated};
 
@@ -72,21 +74,30 @@ pub struct Engine {
     queue: Arc<dyn Queue>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    capabilities: HashMap<String, Capabilities>,
     starts: Lane<NewPayment, Started>,
     updates: Lane<Update, Updated>,
     loads: Lane<PaymentId, Option<Payment>>,
 }
 
 impl Engine {
-    /// An engine over these ports.
+    /// An engine over these ports, for PSP accounts that can do this much. A process that does not know an account
+    /// cannot call it either.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        queue: Arc<dyn Queue>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        capabilities: HashMap<String, Capabilities>,
+    ) -> Self {
         let (starting, updating, loading) = (Arc::clone(&store), Arc::clone(&store), Arc::clone(&store));
         Self {
             store,
             queue,
             clock,
             random,
+            capabilities,
             starts: Lane::open("start", move |batch| {
                 let store = Arc::clone(&starting);
                 Box::pin(async move { store.start(&batch).await })

@@ -11,7 +11,7 @@ use crate::definition::Activity;
 use crate::ids::MerchantId;
 use crate::money::Money;
 use crate::payment::{CaptureMethod, Failure, NextAction, Payment};
-use crate::port::gateway::{Outcome, Standing};
+use crate::port::gateway::{News, Outcome, Standing};
 
 /// Something that happened. The variant's name, in snake case, is its name in history.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, EnumDiscriminants)]
@@ -138,6 +138,43 @@ pub enum Event {
         /// Whether the PSP says that the money was captured (else: reserved).
         captured: bool,
     },
+    /// A capture, perhaps one that was reported as done, did not bring the money.
+    CaptureFailed {
+        /// Why, as far as the PSP tells.
+        failure: Failure,
+    },
+    /// A refund, perhaps one that was reported as done, did not reach the customer.
+    RefundFailed {
+        /// What was to be given back.
+        #[serde(flatten)]
+        money: Money,
+        /// Why, as far as the PSP tells.
+        failure: Failure,
+    },
+    /// The customer disputes the payment; no money has moved for it yet.
+    DisputeOpened {
+        /// The PSP's word for why.
+        reason: Option<String>,
+    },
+    /// A dispute took money back.
+    ChargedBack {
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+    },
+    /// A dispute was won: money that it took came back.
+    ChargebackReversed {
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+    },
+    /// The next call would repeat one under a key that the PSP may have forgotten: it is not made.
+    KeyExpired {
+        /// What the key was used for.
+        activity: Activity,
+        /// Since when.
+        key_since: Timestamp,
+    },
     /// The state's deadline passed.
     DeadlinePassed {},
     /// The client asks for the money.
@@ -149,6 +186,13 @@ pub enum Event {
     CancelRequested {
         /// Why, in the client's words from a fixed list.
         reason: Option<String>,
+    },
+    /// The customer has acted, and the client hands over what they came back with.
+    ActionCompleted {
+        /// What the PSP gave the customer to bring back; empty where PSPs are told without us. It may open a session, so
+        /// history keeps its hash only.
+        #[serde(skip)]
+        result: String,
     },
     /// An operator sends it back to work.
     Redriven {
@@ -182,6 +226,38 @@ impl Event {
             Outcome::NotSent { why, retry_after_ms } => Self::NotSent { why, retry_after_ms },
             Outcome::Unknown { why, detail } => Self::Unknown { why, detail },
         }
+    }
+
+    /// What the news of a webhook means for this payment.
+    #[must_use]
+    pub fn of_news(payment: &Payment, news: News) -> Self {
+        match news {
+            News::Outcome(outcome) => Self::of(payment, outcome),
+            News::CaptureFailed { failure } => Self::CaptureFailed { failure },
+            News::RefundFailed { money, failure } => Self::RefundFailed { money, failure },
+            News::DisputeOpened { reason } => Self::DisputeOpened { reason },
+            News::ChargedBack { money } => Self::ChargedBack { money },
+            News::ChargebackReversed { money } => Self::ChargebackReversed { money },
+        }
+    }
+
+    /// What news means that comes from a PSP account to which this payment no longer goes. Only money counts: it would be
+    /// a second payment of ours, for a person to judge.
+    #[must_use]
+    pub fn of_former(payment: &Payment, news: &News) -> Option<Self> {
+        let event = Self::of_news(payment, news.clone()).at_former(payment);
+        (event.kind() == EventKind::AmountsDisagree).then_some(event)
+    }
+
+    /// The same event, told by a PSP account to which this payment no longer goes.
+    #[must_use]
+    pub fn at_former(self, payment: &Payment) -> Self {
+        let expected = payment.asked();
+        let captured = self.kind() == EventKind::Captured;
+        if let Self::Authorized { psp_reference, money: seen } | Self::Captured { psp_reference, money: seen } = self {
+            return Self::AmountsDisagree { psp_reference, expected, seen, captured };
+        }
+        self
     }
 
     /// How long the PSP, or our circuit breaker, asks to wait before the next attempt.

@@ -197,34 +197,72 @@ pub fn verify_chain(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> R
     Ok(())
 }
 
+/// Amounts in minor units, as a history tells them.
+#[derive(Default)]
+struct Amounts {
+    authorized: i64,
+    captured: i64,
+    refunded: i64,
+    charged_back: i64,
+}
+
+impl Amounts {
+    fn told_by<'a>(facts: impl Iterator<Item = &'a Fact>) -> Self {
+        facts.fold(Self::default(), |amounts, fact| {
+            let told = fact.data.get("amount_minor").and_then(Value::as_i64).unwrap_or_default();
+            amounts.after(fact.event, told)
+        })
+    }
+
+    fn after(mut self, event: EventKind, amount: i64) -> Self {
+        if matches!(event, EventKind::Authorized | EventKind::Captured) {
+            self.authorized = self.authorized.max(amount);
+        }
+        if event == EventKind::Captured {
+            self.captured = self.captured.max(amount);
+        } else if event == EventKind::CaptureFailed {
+            self.captured = self.refunded;
+        } else if event == EventKind::Refunded {
+            self.refunded = self.refunded.saturating_add(amount).min(self.captured);
+        } else if event == EventKind::RefundFailed {
+            self.refunded = (self.refunded - amount).max(0);
+        } else if event == EventKind::ChargedBack {
+            self.charged_back = self.charged_back.saturating_add(amount);
+        } else if event == EventKind::ChargebackReversed {
+            self.charged_back = (self.charged_back - amount).max(0);
+        }
+        self
+    }
+}
+
 /// Compares the columns that say whose money it is, and how much of it moved, with what the rows tell.
 fn compare(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(), BrokenChain> {
     let started = rows.first().map_or(&Value::Null, |row| &row.fact.data);
+    let applied: Vec<&Fact> =
+        rows.iter().map(|row| &row.fact).filter(|fact| fact.verdict == Verdict::Applied).collect();
+    let failed_over = applied.iter().rposition(|fact| fact.data.get("failed_over_to").is_some());
+    let destination = failed_over.map_or(started, |last| &applied[last].data["failed_over_to"]);
     let columns = [
         ("merchant_id", json!(payment.merchant_id)),
         ("amount_minor", json!(payment.amount_minor)),
         ("currency", json!(payment.currency)),
         ("capture_method", json!(payment.capture_method)),
-        ("psp", json!(payment.psp)),
-        ("payment_method", json!(payment.payment_method)),
         ("definition_version", json!(payment.definition_version)),
     ];
     if let Some((column, _)) = columns.into_iter().find(|(column, value)| started.get(column) != Some(value)) {
         return Err(BrokenChain::Row { column });
     }
-    let applied = || rows.iter().map(|row| &row.fact).filter(|fact| fact.verdict == Verdict::Applied);
-    let amounts = |event| {
-        applied().filter(move |fact| fact.event == event).filter_map(|fact| fact.data.get("amount_minor")?.as_i64())
-    };
-    let captured = amounts(EventKind::Captured).max().unwrap_or_default();
-    let authorized = amounts(EventKind::Authorized).max().unwrap_or_default().max(captured);
-    let refunded = amounts(EventKind::Refunded).sum::<i64>().min(captured);
-    // The first reference that was learned is the one that is kept.
-    let reference = applied().find_map(|fact| fact.data.get("psp_reference").and_then(Value::as_str));
+    let amounts = Amounts::told_by(applied.iter().copied());
+    // The first reference that was learned at this PSP account is the one that is kept.
+    let here = applied.iter().skip(failed_over.map_or(0, |last| last + 1));
+    let reference = { here }.find_map(|fact| fact.data.get("psp_reference").and_then(Value::as_str));
     let told = [
-        ("amount_authorized", payment.amount_authorized_minor == authorized),
-        ("amount_captured", payment.amount_captured_minor == captured),
-        ("amount_refunded", payment.amount_refunded_minor == refunded),
+        ("psp", destination.get("psp") == Some(&json!(payment.psp))),
+        ("payment_method", destination.get("payment_method") == Some(&json!(payment.payment_method))),
+        ("amount_authorized", payment.amount_authorized_minor == amounts.authorized),
+        ("amount_captured", payment.amount_captured_minor == amounts.captured),
+        ("amount_refunded", payment.amount_refunded_minor == amounts.refunded),
+        ("amount_charged_back", payment.amount_charged_back_minor == amounts.charged_back),
         ("psp_reference", payment.psp_reference.as_deref() == reference),
     ];
     match told.into_iter().find(|(_, agrees)| !agrees) {

@@ -79,7 +79,54 @@ pub enum NextAction {
     UseSdk {},
 }
 
-/// One payment. The fields up to `created_at` never change.
+/// An idempotency key in use: what for, and since when. The PSP remembers it for a limited time only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyUse {
+    /// The activity whose calls it stands for.
+    pub activity: Activity,
+    /// When the first of them may have been made.
+    pub since: Timestamp,
+}
+
+/// What keeps us from taking for granted what happened at the PSP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Display, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Doubt {
+    /// A call was made whose outcome we do not know, and no evidence has come since.
+    Unknown,
+    /// The same, and the PSP may have forgotten the key: only an inquiry can tell.
+    KeyExpired,
+}
+
+/// Which PSP accounts a payment went to before, and which it may still go to.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Route {
+    /// Accounts that it was sent to and left, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<String>,
+    /// Accounts to try next, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<Destination>,
+}
+
+impl Route {
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.former.is_empty() && self.next.is_empty()
+    }
+}
+
+/// A PSP account, and the customer's means of payment there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Destination {
+    /// The account's configured name.
+    pub psp: String,
+    /// That PSP's token.
+    pub payment_method: String,
+}
+
+/// One payment. The fields up to `created_at` never change, but for the PSP account and the token there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Payment {
     /// Its name.
@@ -143,6 +190,16 @@ pub struct Payment {
     pub failure: Option<Failure>,
     /// What the customer has to do.
     pub next_action: Option<NextAction>,
+    /// What the customer came back with: goes to the PSP with the next call.
+    pub action_result: Option<String>,
+    /// Taken back by disputes so far, and not won back.
+    pub amount_charged_back_minor: i64,
+    /// The idempotency key in use, if any call may have been made under it.
+    pub key_use: Option<KeyUse>,
+    /// Why what happened at the PSP is not known for certain, if so.
+    pub doubt: Option<Doubt>,
+    /// Where it went before, and where it may go.
+    pub route: Route,
     /// When its last history row was written.
     pub updated_at: Timestamp,
 }

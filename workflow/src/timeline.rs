@@ -83,6 +83,9 @@ fn tell(fact: &Fact) -> String {
     if let Some(ms) = data.get("backoff_ms").and_then(Value::as_u64) {
         parts.push(format!("again in {}", duration(i64::try_from(ms).unwrap_or(i64::MAX))));
     }
+    if let Some(psp) = data.pointer("/failed_over_to/psp").and_then(Value::as_str) {
+        parts.push(format!("on to {psp}"));
+    }
     parts.extend(text("review").map(|review| format!("needs a person: {review}")));
     parts.extend(text("stale").map(|why| format!("old news: {why}")));
     parts.join(" · ")

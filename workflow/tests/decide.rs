@@ -10,7 +10,7 @@ use workflow::event::{Actor, Event, Unknown};
 use workflow::history::{self, Hash};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
-use workflow::payment::{CaptureMethod, Failure, FailureCategory, NextAction, Payment};
+use workflow::payment::{CaptureMethod, Destination, Doubt, Failure, FailureCategory, NextAction, Payment, Route};
 
 fn created(capture_method: CaptureMethod) -> Payment {
     let now = Timestamp::UNIX_EPOCH;
@@ -45,6 +45,14 @@ fn created(capture_method: CaptureMethod) -> Payment {
         amount_refunded_minor: 0,
         failure: None,
         next_action: None,
+        action_result: None,
+        amount_charged_back_minor: 0,
+        key_use: None,
+        doubt: None,
+        route: Route {
+            former: Vec::new(),
+            next: vec![Destination { psp: "other".to_owned(), payment_method: "pm_other".to_owned() }],
+        },
         updated_at: now,
     }
 }
@@ -59,7 +67,7 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         advice: None,
     };
     let expected = payment.asked();
-    match which % 19 {
+    match which % 26 {
         0 => Event::AttemptStarted {
             activity: Activity::Authorize,
             key: "key".to_owned(),
@@ -82,6 +90,13 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         15 => Event::AmountsDisagree { psp_reference: reference(), expected, seen: expected, captured: false },
         16 => Event::DeadlinePassed {},
         17 => Event::CaptureRequested { amount_minor: 600 },
+        18 => Event::CaptureFailed { failure },
+        19 => Event::RefundFailed { money: expected, failure },
+        20 => Event::DisputeOpened { reason: None },
+        21 => Event::ChargedBack { money: expected },
+        22 => Event::ChargebackReversed { money: expected },
+        23 => Event::KeyExpired { activity: Activity::Authorize, key_since: now },
+        24 => Event::ActionCompleted { result: "back".to_owned() },
         _ => match which % 2 {
             0 => Event::CancelRequested { reason: None },
             _ => Event::Redriven { reason: "again".to_owned() },
@@ -105,8 +120,23 @@ fn check(before: &Payment, after: &Payment, event: &Event) {
     assert!(after.amount_captured_minor <= after.amount_authorized_minor, "{told}");
     assert!(after.amount_refunded_minor <= after.amount_captured_minor, "{told}");
     assert!(after.operation >= before.operation, "{told}");
-    let may_renew = matches!(event, Event::Rejected { .. } | Event::Unknown { why: Unknown::EndedInError, .. });
-    assert!(after.operation == before.operation || may_renew, "only an authoritative refusal renews a key: {told}");
+    let is_no = matches!(
+        event,
+        Event::Rejected { .. }
+            | Event::Unknown { why: Unknown::EndedInError, .. }
+            | Event::CaptureFailed { .. }
+            | Event::RefundFailed { .. }
+    );
+    let goes_on = matches!(event, Event::ActionCompleted { .. });
+    let is_asked_after_expiry = before.doubt == Some(Doubt::KeyExpired);
+    let is_elsewhere = after.psp != before.psp;
+    assert!(
+        after.operation == before.operation || is_no || goes_on || is_asked_after_expiry || is_elsewhere,
+        "a key is renewed only when the call under the old one is surely over: {told}"
+    );
+    let is_soft_no = matches!(event, Event::Declined { failure } if failure.category == FailureCategory::SoftDecline);
+    let is_unsent = matches!(event, Event::NotSent { .. }) && before.doubt.is_none();
+    assert!(!is_elsewhere || is_soft_no || is_unsent, "another PSP only when this one surely has not charged: {told}");
     assert!(after.goal == before.goal || before.goal != Goal::Reverse, "what has to be undone stays so: {told}");
     assert!((after.state == State::RequiresAction) == after.next_action.is_some(), "{told}");
 }

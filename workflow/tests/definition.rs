@@ -12,11 +12,12 @@ fn moves(definition: &Definition, from: State) -> HashSet<State> {
     for event in EventKind::VARIANTS {
         for goal in Goal::VARIANTS {
             match definition.state(from).rule(*event).next(*goal) {
-                Some(Next::To(state)) => to.insert(state),
-                Some(Next::Reverse) => to.insert(State::Canceling),
-                Some(Next::Retry(_)) => to.insert(State::InReview),
-                Some(Next::Stay) | None => false,
-            };
+                Some(Next::To(state)) => to.extend([state]),
+                Some(Next::Reverse) => to.extend([State::Canceling]),
+                Some(Next::Retry(_) | Next::RetryElsewhere(_)) => to.extend([State::InReview]),
+                Some(Next::FailOver(state)) => to.extend([State::Authorizing, state]),
+                Some(Next::Stay) | None => {}
+            }
         }
     }
     to
@@ -121,7 +122,9 @@ fn an_unknown_outcome_never_ends_a_payment_and_never_repeats_an_act() {
                     Some(Next::Retry(class)) => {
                         assert_eq!((row.state, class), (State::Reconciling, ErrorClass::Unknown));
                     }
-                    Some(Next::Stay | Next::Reverse) => panic!("{}: an unknown outcome must be asked about", row.state),
+                    Some(Next::Stay | Next::Reverse | Next::FailOver(_) | Next::RetryElsewhere(_)) => {
+                        panic!("{}: an unknown outcome must be asked about", row.state)
+                    }
                     None => {}
                 }
             }
@@ -137,7 +140,15 @@ fn an_ended_payment_moves_only_for_late_news_of_money() {
                 let leads = Goal::VARIANTS.iter().any(|goal| row.rule(*event).next(*goal).is_some());
                 let is_money = matches!(
                     event,
-                    EventKind::Authorized | EventKind::Captured | EventKind::Voided | EventKind::AmountsDisagree
+                    EventKind::Authorized
+                        | EventKind::Captured
+                        | EventKind::Voided
+                        | EventKind::AmountsDisagree
+                        | EventKind::CaptureFailed
+                        | EventKind::RefundFailed
+                        | EventKind::DisputeOpened
+                        | EventKind::ChargedBack
+                        | EventKind::ChargebackReversed
                 );
                 assert!(!leads || is_money, "{}: {event} reopens an ended payment", row.state);
             }

@@ -17,6 +17,7 @@ mod wire;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use workflow::event::Unknown;
 use workflow::money::Money;
 use workflow::payment::Payment;
 use workflow::port::gateway::{
@@ -138,7 +139,15 @@ impl Gateway for Stripe {
     }
 
     fn read(&self, operation: Operation, payment: &Payment, answer: &Answer) -> Outcome {
-        read::read(operation, payment, answer)
+        if operation != Operation::Complete {
+            return read::read(operation, payment, answer);
+        }
+        let outcome = read::read(Operation::Inquire, payment, answer);
+        if let Outcome::Approved(Standing::Untouched { evidence }) = outcome {
+            // The customer was asked because of a confirmation; it cannot be that there was none.
+            return Outcome::Unknown { why: Unknown::Unreadable, detail: format!("{operation}: {evidence}") };
+        }
+        outcome
     }
 
     fn verify(

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use workflow::engine::client::Charge;
 use workflow::ids::PaymentId;
 use workflow::money::{Amount, Currency, Money};
-use workflow::payment::CaptureMethod;
+use workflow::payment::{CaptureMethod, Destination};
 use workflow::port::store::Page;
 
 use super::{ChargeId, as_json, owned, recorded, supported};
@@ -59,6 +59,9 @@ pub(crate) struct ChargeRequest {
     #[serde(default, deserialize_with = "fields::description", skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = schema::description)]
     description: Option<String>,
+    #[serde(default, deserialize_with = "fields::fallbacks", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(schema_with = schema::fallbacks)]
+    fallback_payment_methods: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "fields::metadata", skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(schema_with = schema::metadata)]
     metadata: BTreeMap<String, String>,
@@ -71,9 +74,23 @@ pub(crate) struct ChargeRequest {
 }
 
 impl ChargeRequest {
-    fn to(self, psp: &str) -> Charge {
+    /// The accounts to try after the first, in the merchant's order.
+    fn fallbacks(&self, others: &[String]) -> Result<Vec<Destination>, Problem> {
+        let named = &self.fallback_payment_methods;
+        if named.keys().any(|psp| !others.contains(psp)) {
+            return Err(parse::invalid("fallback_payment_methods"));
+        }
+        let destination = |psp: &String| {
+            let payment_method = named.get(psp)?.clone();
+            Some(Destination { psp: psp.clone(), payment_method })
+        };
+        Ok(others.iter().filter_map(destination).collect())
+    }
+
+    fn to(self, psp: &str, fallbacks: Vec<Destination>) -> Charge {
         Charge {
             psp: psp.to_owned(),
+            fallbacks,
             payment_method: self.payment_method,
             amount: self.amount,
             currency: self.currency,
@@ -108,9 +125,13 @@ async fn create(
     Parsed(asked): Parsed<ChargeRequest>,
 ) -> Result<Response, Problem> {
     let money = Money { amount_minor: asked.amount.minor(), currency: asked.currency };
-    supported(&app, &app.config.default_psp, money)?;
+    let (psp, others) = app.config.psps.of(client.merchant_id);
+    let fallbacks = asked.fallbacks(others)?;
+    for psp in std::iter::once(psp).chain(fallbacks.iter().map(|destination| destination.psp.as_str())) {
+        supported(&app, psp, money)?;
+    }
     let request = key.request(client, format!("POST {URL}"), &asked);
-    recorded(app.engine.start(asked.to(&app.config.default_psp), request, &view::charge).await?)
+    recorded(app.engine.start(asked.to(psp, fallbacks), request, &view::charge).await?)
 }
 
 struct CreateProblems;

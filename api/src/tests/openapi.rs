@@ -57,7 +57,7 @@ fn every_operation_has_a_name_of_its_own_and_its_problems() {
             }
         }
     }
-    assert_eq!(names.len(), 11);
+    assert_eq!(names.len(), 12);
 }
 
 #[test]

@@ -16,22 +16,23 @@ with keyed as (
         metadata, definition_version, created_at_us, state, state_since_us, goal, seq, head_hash, fence,
         lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference, amount_authorized_minor,
         amount_to_capture_minor, amount_captured_minor, amount_refunded_minor, failure, next_action,
-        updated_at_us
+        updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route
     )
     select input.* from unnest(
         $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[],
         $16::text[], $17::text[], $18::text[], $19::integer[], $20::bigint[], $21::text[], $22::bigint[],
         $23::text[], $24::bigint[], $25::bytea[], $26::bigint[], $27::bigint[], $28::bigint[], $29::integer[],
         $30::integer[], $31::integer[], $32::text[], $33::bigint[], $34::bigint[], $35::bigint[],
-        $36::bigint[], $37::text[], $38::text[], $39::bigint[]
+        $36::bigint[], $37::text[], $38::text[], $39::bigint[], $40::text[], $41::bigint[], $42::text[],
+        $43::bigint[], $44::text[], $45::text[]
     ) as input (id) join keyed on keyed.payment_id = input.id
 ), written as (
     insert into payment_history (
         payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
     )
     select input.* from unnest(
-        $40::uuid[], $41::bigint[], $42::bigint[], $43::text[], $44::text[], $45::text[], $46::text[],
-        $47::integer[], $48::text[], $49::text[], $50::bytea[], $51::bytea[]
+        $46::uuid[], $47::bigint[], $48::bigint[], $49::text[], $50::text[], $51::text[], $52::text[],
+        $53::integer[], $54::text[], $55::text[], $56::bytea[], $57::bytea[]
     ) as input (payment_id) join keyed on keyed.payment_id = input.payment_id
 )
 select payment_id from keyed

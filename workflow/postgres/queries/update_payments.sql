@@ -39,16 +39,26 @@ with barred as (
         amount_refunded_minor = input.amount_refunded_minor,
         failure = input.failure,
         next_action = input.next_action,
-        updated_at_us = input.updated_at_us
+        updated_at_us = input.updated_at_us,
+        psp = input.psp,
+        payment_method = input.payment_method,
+        action_result = input.action_result,
+        amount_charged_back_minor = input.amount_charged_back_minor,
+        key_activity = input.key_activity,
+        key_since_us = input.key_since_us,
+        doubt = input.doubt,
+        route = input.route
     from unnest(
         $18::uuid[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
         $25::bytea[], $26::bigint[], $27::bigint[], $28::bigint[], $29::integer[], $30::integer[], $31::integer[],
-        $32::text[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bigint[]
+        $32::text[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bigint[],
+        $40::text[], $41::text[], $42::text[], $43::bigint[], $44::text[], $45::bigint[], $46::text[], $47::text[]
     ) as input (
         id, expected_seq, expected_fence, state, state_since_us, goal, seq,
         head_hash, fence, lease_until_us, next_wake_at_us, attempt, claims, operation,
         psp_reference, amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
-        failure, next_action, updated_at_us
+        failure, next_action, updated_at_us,
+        psp, payment_method, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route
     )
     -- Says the same as the line after it, to the planner: rows are found by their ids and locked in the order of them.
     where payments.id = any($18)
@@ -62,8 +72,8 @@ with barred as (
         payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
     )
     select input.* from unnest(
-        $40::uuid[], $41::bigint[], $42::bigint[], $43::text[], $44::text[], $45::text[], $46::text[],
-        $47::integer[], $48::text[], $49::text[], $50::bytea[], $51::bytea[]
+        $48::uuid[], $49::bigint[], $50::bigint[], $51::text[], $52::text[], $53::text[], $54::text[],
+        $55::integer[], $56::text[], $57::text[], $58::bytea[], $59::bytea[]
     ) as input (payment_id) join moved on moved.id = input.payment_id
 ), inbox as (
     insert into webhook_events (psp, event_id, event_type, body, received_at_us, payment_id, outcome)
@@ -90,7 +100,7 @@ with barred as (
 ), dead as (
     insert into dead_letters (payment_id, seq, at_us, reason, last_error)
     select input.* from unnest(
-        $52::uuid[], $53::bigint[], $54::bigint[], $55::text[], $56::text[]
+        $60::uuid[], $61::bigint[], $62::bigint[], $63::text[], $64::text[]
     ) as input (payment_id) join moved on moved.id = input.payment_id
 )
 select id from moved

@@ -11,8 +11,6 @@ use workflow::port::store::{RequestRecord, StoreError, WebhookEvent};
 /// What never changes of some payments.
 pub(crate) struct Terms<'a> {
     pub(crate) merchant_id: Vec<Uuid>,
-    pub(crate) psp: Vec<&'a str>,
-    pub(crate) payment_method: Vec<&'a str>,
     pub(crate) amount_minor: Vec<i64>,
     pub(crate) currency: Vec<String>,
     pub(crate) capture_method: Vec<&'static str>,
@@ -27,8 +25,6 @@ impl<'a> Terms<'a> {
     pub(crate) fn of(payments: &[&'a Payment]) -> Result<Self, StoreError> {
         Ok(Self {
             merchant_id: column(payments, |payment| payment.merchant_id.uuid()),
-            psp: column(payments, |payment| payment.psp.as_str()),
-            payment_method: column(payments, |payment| payment.payment_method.as_str()),
             amount_minor: column(payments, |payment| payment.amount_minor),
             currency: column(payments, |payment| payment.currency.to_string()),
             capture_method: column(payments, |payment| payment.capture_method.into()),
@@ -63,6 +59,14 @@ pub(crate) struct Standing<'a> {
     pub(crate) failure: Vec<Option<String>>,
     pub(crate) next_action: Vec<Option<String>>,
     pub(crate) updated_at_us: Vec<i64>,
+    pub(crate) psp: Vec<&'a str>,
+    pub(crate) payment_method: Vec<&'a str>,
+    pub(crate) action_result: Vec<Option<&'a str>>,
+    pub(crate) amount_charged_back_minor: Vec<i64>,
+    pub(crate) key_activity: Vec<Option<&'static str>>,
+    pub(crate) key_since_us: Vec<Option<i64>>,
+    pub(crate) doubt: Vec<Option<&'static str>>,
+    pub(crate) route: Vec<Option<String>>,
 }
 
 impl<'a> Standing<'a> {
@@ -88,6 +92,14 @@ impl<'a> Standing<'a> {
             failure: optional_json(payments, |payment| payment.failure.as_ref())?,
             next_action: optional_json(payments, |payment| payment.next_action.as_ref())?,
             updated_at_us: column(payments, |payment| us(payment.updated_at)),
+            psp: column(payments, |payment| payment.psp.as_str()),
+            payment_method: column(payments, |payment| payment.payment_method.as_str()),
+            action_result: column(payments, |payment| payment.action_result.as_deref()),
+            amount_charged_back_minor: column(payments, |payment| payment.amount_charged_back_minor),
+            key_activity: column(payments, |payment| payment.key_use.map(|used| used.activity.into())),
+            key_since_us: column(payments, |payment| payment.key_use.map(|used| us(used.since))),
+            doubt: column(payments, |payment| payment.doubt.map(Into::into)),
+            route: optional_json(payments, |payment| (!payment.route.is_empty()).then_some(&payment.route))?,
         })
     }
 }

@@ -31,7 +31,8 @@ macro_rules! select_payments {
                 description, metadata, definition_version, created_at_us, state, state_since_us, goal, seq, head_hash,
                 fence, lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference,
                 amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
-                failure, next_action, updated_at_us
+                failure, next_action, action_result, amount_charged_back_minor, key_activity,
+                key_since_us, doubt, route, updated_at_us
             from payments " + $which,
             $($parameter),+
         )

@@ -137,6 +137,7 @@ impl Letters {
 }
 
 /// Returns the payments that were moved.
+#[expect(clippy::too_many_lines, reason = "one statement, with one line a parameter")]
 async fn update_payments(connection: &mut PgConnection, change: &Change<'_>) -> sqlx::Result<Vec<Uuid>> {
     let Change { standing, facts, events, requests, letters, .. } = change;
     sqlx::query_file_scalar!(
@@ -180,6 +181,14 @@ async fn update_payments(connection: &mut PgConnection, change: &Change<'_>) -> 
         &standing.failure as &[Option<String>],
         &standing.next_action as &[Option<String>],
         &standing.updated_at_us,
+        &standing.psp as &[&str],
+        &standing.payment_method as &[&str],
+        &standing.action_result as &[Option<&str>],
+        &standing.amount_charged_back_minor,
+        &standing.key_activity as &[Option<&str>],
+        &standing.key_since_us as &[Option<i64>],
+        &standing.doubt as &[Option<&str>],
+        &standing.route as &[Option<String>],
         &facts.payment_id,
         &facts.seq,
         &facts.at_us,

@@ -98,13 +98,18 @@ async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) ->
     let failure = payment.failure.as_ref().map(json).transpose()?;
     let next_action = payment.next_action.as_ref().map(json).transpose()?;
     let updated_at_us = us(payment.updated_at);
+    let key_activity: Option<&str> = payment.key_use.map(|used| used.activity.into());
+    let key_since_us = payment.key_use.map(|used| us(used.since));
+    let doubt: Option<&str> = payment.doubt.map(Into::into);
+    let route = (!payment.route.is_empty()).then(|| json(&payment.route)).transpose()?;
     sqlx::query!(
         "insert into payments (
             id, merchant_id, psp, payment_method, amount_minor, currency, capture_method, return_url, description,
             metadata, definition_version, created_at_us, state, state_since_us, goal, seq, head_hash, fence,
             lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference, amount_authorized_minor,
-            amount_to_capture_minor, amount_captured_minor, amount_refunded_minor, failure, next_action, updated_at_us
-        ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            amount_to_capture_minor, amount_captured_minor, amount_refunded_minor, failure, next_action,
+            updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route
+        ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         id,
         merchant_id,
         payment.psp,
@@ -135,7 +140,13 @@ async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) ->
         payment.amount_refunded_minor,
         failure,
         next_action,
-        updated_at_us
+        updated_at_us,
+        payment.action_result,
+        payment.amount_charged_back_minor,
+        key_activity,
+        key_since_us,
+        doubt,
+        route
     )
     .execute(connection)
     .await?;

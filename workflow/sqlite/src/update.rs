@@ -102,12 +102,17 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
     let failure = payment.failure.as_ref().map(json).transpose()?;
     let next_action = payment.next_action.as_ref().map(json).transpose()?;
     let updated_at_us = us(payment.updated_at);
+    let key_activity: Option<&str> = payment.key_use.map(|used| used.activity.into());
+    let key_since_us = payment.key_use.map(|used| us(used.since));
+    let doubt: Option<&str> = payment.doubt.map(Into::into);
+    let route = (!payment.route.is_empty()).then(|| json(&payment.route)).transpose()?;
     let done = sqlx::query!(
         "update payments set
             state = ?, state_since_us = ?, goal = ?, seq = ?, head_hash = ?, fence = ?, lease_until_us = ?,
             next_wake_at_us = ?, attempt = ?, claims = ?, operation = ?, psp_reference = ?,
             amount_authorized_minor = ?, amount_to_capture_minor = ?, amount_captured_minor = ?,
-            amount_refunded_minor = ?, failure = ?, next_action = ?, updated_at_us = ?
+            amount_refunded_minor = ?, failure = ?, next_action = ?, updated_at_us = ?, psp = ?, payment_method = ?,
+            action_result = ?, amount_charged_back_minor = ?, key_activity = ?, key_since_us = ?, doubt = ?, route = ?
         where id = ? and seq = ? and fence = ?",
         state,
         state_since_us,
@@ -128,6 +133,14 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
         failure,
         next_action,
         updated_at_us,
+        payment.psp,
+        payment.payment_method,
+        payment.action_result,
+        payment.amount_charged_back_minor,
+        key_activity,
+        key_since_us,
+        doubt,
+        route,
         id,
         update.expected_seq,
         update.expected_fence

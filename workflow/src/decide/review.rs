@@ -27,6 +27,12 @@ pub enum ReviewReason {
     AmountsDisagree,
     /// The PSP refuses to say what it knows.
     InquiryRejected,
+    /// A capture did not bring the money.
+    CaptureFailed,
+    /// A refund did not reach the customer.
+    RefundFailed,
+    /// The PSP may have forgotten the key of a call in doubt, and cannot be asked otherwise.
+    KeyExpired,
     /// News that contradicts how the payment ended.
     ContradictingNews,
 }
@@ -34,12 +40,16 @@ pub enum ReviewReason {
 impl ReviewReason {
     /// The reason when an event itself sends a payment to review.
     pub(super) fn of(event: &Event) -> Self {
-        if event.kind() == EventKind::AmountsDisagree {
-            Self::AmountsDisagree
-        } else if event.kind() == EventKind::Rejected {
-            Self::InquiryRejected
-        } else {
-            Self::ContradictingNews
-        }
+        let reasons = [
+            (EventKind::AmountsDisagree, Self::AmountsDisagree),
+            (EventKind::Rejected, Self::InquiryRejected),
+            (EventKind::CaptureFailed, Self::CaptureFailed),
+            (EventKind::RefundFailed, Self::RefundFailed),
+            (EventKind::KeyExpired, Self::KeyExpired),
+        ];
+        reasons
+            .into_iter()
+            .find(|(kind, _)| *kind == event.kind())
+            .map_or(Self::ContradictingNews, |(_, reason)| reason)
     }
 }

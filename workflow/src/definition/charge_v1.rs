@@ -2,89 +2,19 @@
 //!
 //! One principle orders it: only evidence ends a payment. What a clock does is ask, never conclude.
 
-use Next::{Reverse, Stay, To};
+use Next::{RetryElsewhere, Stay, To};
 use State::{
     Authorized, Authorizing, AwaitingCapture, AwaitingWebhook, Canceled, Canceling, Created, Expired, Failed,
     Finalizing, InReview, Reconciling, RequiresAction, Succeeded,
 };
 
 use super::charge_v1_activities::{self, DAY, HOUR, MINUTE};
+use super::charge_v1_rules::{
+    ACTED, ACTIVITY_REQUESTS, BOOKED, ENDED_REQUESTS, LATE_NEWS, NO_ACTION, NO_ATTEMPT, NO_DEADLINE, NO_REFUND,
+    NOT_CAPTURED, NOT_ENDED, NOT_ON_OFFER, OPEN_NEWS, RELEASED, RESERVED, STAY, by_goal, retry, to,
+};
 use super::{
     Activity, AttemptRules, Definition, ErrorClass, NewsRules, Next, RequestRules, Rule, State, StateKind, StateRow,
-};
-
-const fn to(state: State) -> Rule {
-    Rule::Move(To(state))
-}
-
-const fn by_goal(capture: State, hold: State, cancel: State, reverse: State) -> Rule {
-    Rule::ByGoal { capture: To(capture), hold: To(hold), cancel: To(cancel), reverse: To(reverse) }
-}
-
-const fn retry(class: ErrorClass) -> Rule {
-    Rule::Move(Next::Retry(class))
-}
-
-const STAY: Rule = Rule::Move(Stay);
-/// Reserved money goes where the client wants it.
-const RESERVED: Rule = by_goal(Finalizing, Authorized, Canceling, Canceling);
-/// Captured money ends the payment, unless it moved after the end.
-const BOOKED: Rule = by_goal(Succeeded, Succeeded, Succeeded, Canceling);
-/// Released money: canceled when somebody asked for it, expired when time did.
-const RELEASED: Rule = by_goal(Expired, Expired, Canceled, Canceled);
-const NOT_ENDED: Rule = Rule::Illegal("only a payment in review can be redriven");
-const NO_DEADLINE: Rule = Rule::Illegal("work is bounded by its retry policy, not by a deadline");
-const NOT_ON_OFFER: Rule = Rule::Illegal("no authorization is waiting to be captured");
-const NOT_CAPTURED: Rule = Rule::Stale("nothing of this payment is captured, so no refund concerns it");
-
-/// Where no worker has anything under way.
-const NO_ATTEMPT: AttemptRules = AttemptRules {
-    attempt_started: Rule::Illegal("no activity is due in this state"),
-    registered: Rule::Illegal("no attempt is under way"),
-    rejected: Rule::Illegal("no attempt is under way"),
-    untouched: Rule::Illegal("no attempt is under way"),
-    unknown: Rule::Illegal("no attempt is under way"),
-    not_sent: Rule::Illegal("no attempt is under way"),
-    throttled: Rule::Illegal("no attempt is under way"),
-};
-
-/// What the PSP tells while the authorization is open, whichever way it reaches us.
-const OPEN_NEWS: NewsRules = NewsRules {
-    authorized: RESERVED,
-    captured: BOOKED,
-    accepted: to(AwaitingWebhook),
-    action_required: by_goal(RequiresAction, RequiresAction, Canceling, Canceling),
-    declined: to(Failed),
-    voided: RELEASED,
-    refunded: NOT_CAPTURED,
-    amounts_disagree: to(InReview),
-};
-
-/// What the PSP tells after the payment ended without its money: a success now has to be undone.
-const LATE_NEWS: NewsRules = NewsRules {
-    authorized: Rule::Move(Reverse),
-    captured: Rule::Move(Reverse),
-    accepted: Rule::Stale("the payment has ended; only a success would change that"),
-    action_required: Rule::Stale("the payment has ended; the customer need not act"),
-    declined: Rule::Stale("the payment has ended without its money already"),
-    voided: Rule::Stale("the payment has ended without its money already"),
-    refunded: Rule::Stale("the payment has ended without its money already"),
-    amounts_disagree: to(InReview),
-};
-
-/// What may be asked of a payment that has ended without its money.
-const ENDED_REQUESTS: RequestRules = RequestRules {
-    deadline_passed: Rule::Illegal("the payment has ended"),
-    capture_requested: Rule::Illegal("the payment has ended; nothing is held that could be captured"),
-    cancel_requested: Rule::Illegal("the payment has ended; there is nothing to cancel"),
-    redriven: NOT_ENDED,
-};
-
-const ACTIVITY_REQUESTS: RequestRules = RequestRules {
-    deadline_passed: NO_DEADLINE,
-    capture_requested: NOT_ON_OFFER,
-    cancel_requested: STAY,
-    redriven: NOT_ENDED,
 };
 
 const CREATED: StateRow = StateRow {
@@ -94,7 +24,7 @@ const CREATED: StateRow = StateRow {
     attempt: AttemptRules { attempt_started: to(Authorizing), ..NO_ATTEMPT },
     // News of a payment nobody has sent: the database was restored from a backup. It is evidence all the same.
     news: OPEN_NEWS,
-    request: RequestRules { cancel_requested: to(Canceled), ..ACTIVITY_REQUESTS },
+    request: RequestRules { cancel_requested: to(Canceled), action_completed: NO_ACTION, ..ACTIVITY_REQUESTS },
 };
 
 const AUTHORIZING: StateRow = StateRow {
@@ -107,8 +37,14 @@ const AUTHORIZING: StateRow = StateRow {
         rejected: to(Failed),
         untouched: Rule::Illegal("an authorization is not an inquiry"),
         unknown: to(Reconciling),
-        not_sent: retry(ErrorClass::NotSent),
+        not_sent: Rule::ByGoal {
+            capture: RetryElsewhere(ErrorClass::NotSent),
+            hold: RetryElsewhere(ErrorClass::NotSent),
+            cancel: Next::Retry(ErrorClass::NotSent),
+            reverse: Next::Retry(ErrorClass::NotSent),
+        },
         throttled: retry(ErrorClass::Throttled),
+        key_expired: to(Reconciling),
     },
     news: OPEN_NEWS,
     request: ACTIVITY_REQUESTS,
@@ -124,6 +60,7 @@ const REQUIRES_ACTION: StateRow = StateRow {
         deadline_passed: to(Canceling),
         capture_requested: NOT_ON_OFFER,
         cancel_requested: to(Canceling),
+        action_completed: to(Authorizing),
         redriven: NOT_ENDED,
     },
 };
@@ -133,11 +70,19 @@ const AWAITING_WEBHOOK: StateRow = StateRow {
     kind: StateKind::Waits { deadline_ms: 30 * MINUTE, meaning: "the webhook is late: ask the PSP, do not assume" },
     operators: "Waits for the PSP's webhook. If many wait, check the webhook endpoint; after the deadline we ask.",
     attempt: NO_ATTEMPT,
-    news: NewsRules { accepted: Rule::Stale("the PSP has already accepted it"), ..OPEN_NEWS },
+    news: NewsRules {
+        accepted: Rule::Stale("the PSP has already accepted it"),
+        // Where PSPs only say that they will see to it, the results of captures, voids and refunds come here.
+        refunded: by_goal(Reconciling, Reconciling, Canceled, Canceled),
+        capture_failed: to(InReview),
+        refund_failed: to(InReview),
+        ..OPEN_NEWS
+    },
     request: RequestRules {
         deadline_passed: to(Reconciling),
         capture_requested: NOT_ON_OFFER,
         cancel_requested: STAY,
+        action_completed: ACTED,
         redriven: NOT_ENDED,
     },
 };
@@ -154,8 +99,10 @@ const RECONCILING: StateRow = StateRow {
         unknown: retry(ErrorClass::Unknown),
         not_sent: retry(ErrorClass::NotSent),
         throttled: retry(ErrorClass::Throttled),
+        // A PSP that answers questions by replays only, and has forgotten: a person has to find out.
+        key_expired: to(InReview),
     },
-    news: NewsRules { refunded: to(Canceled), ..OPEN_NEWS },
+    news: NewsRules { refunded: to(Canceled), capture_failed: to(InReview), refund_failed: to(InReview), ..OPEN_NEWS },
     request: ACTIVITY_REQUESTS,
 };
 
@@ -177,11 +124,15 @@ const AUTHORIZED: StateRow = StateRow {
         voided: RELEASED,
         refunded: NOT_CAPTURED,
         amounts_disagree: to(InReview),
+        capture_failed: Rule::Stale("no capture is under way; the money is still reserved"),
+        refund_failed: NO_REFUND,
+        disputed: STAY,
     },
     request: RequestRules {
         deadline_passed: to(Canceling),
         capture_requested: to(Finalizing),
         cancel_requested: to(Canceling),
+        action_completed: ACTED,
         redriven: NOT_ENDED,
     },
 };
@@ -198,6 +149,7 @@ const FINALIZING: StateRow = StateRow {
         unknown: to(Reconciling),
         not_sent: retry(ErrorClass::NotSent),
         throttled: retry(ErrorClass::Throttled),
+        key_expired: to(Reconciling),
     },
     news: NewsRules {
         authorized: Rule::Stale("the authorization is already recorded"),
@@ -209,11 +161,16 @@ const FINALIZING: StateRow = StateRow {
         voided: RELEASED,
         refunded: NOT_CAPTURED,
         amounts_disagree: to(InReview),
+        // Whether to capture once more, under a new key, is for a person: the PSP has said no to this one.
+        capture_failed: to(InReview),
+        refund_failed: NO_REFUND,
+        disputed: STAY,
     },
     request: RequestRules {
         deadline_passed: NO_DEADLINE,
         capture_requested: Rule::Illegal("the capture is already under way"),
         cancel_requested: Rule::Illegal("the capture is already under way; refund the charge once it succeeded"),
+        action_completed: ACTED,
         redriven: NOT_ENDED,
     },
 };
@@ -239,6 +196,7 @@ const CANCELING: StateRow = StateRow {
         unknown: to(Reconciling),
         not_sent: retry(ErrorClass::NotSent),
         throttled: retry(ErrorClass::Throttled),
+        key_expired: to(Reconciling),
     },
     news: NewsRules {
         authorized: Rule::Stale("the void under way covers the authorization"),
@@ -249,10 +207,14 @@ const CANCELING: StateRow = StateRow {
         voided: RELEASED,
         refunded: to(Canceled),
         amounts_disagree: to(InReview),
+        capture_failed: to(InReview),
+        refund_failed: to(InReview),
+        disputed: STAY,
     },
     request: RequestRules {
         deadline_passed: NO_DEADLINE,
         capture_requested: Rule::Illegal("the payment is being canceled"),
+        action_completed: ACTED,
         // Remembered: a payment that was about to expire ends as canceled.
         cancel_requested: STAY,
         redriven: NOT_ENDED,
@@ -273,6 +235,10 @@ const SUCCEEDED: StateRow = StateRow {
         voided: to(InReview),
         refunded: Rule::Stale("refunds are payments of their own and do not reopen the charge"),
         amounts_disagree: to(InReview),
+        // The client was told that the money is there.
+        capture_failed: to(InReview),
+        refund_failed: Rule::Stale("refunds are payments of their own and do not reopen the charge"),
+        disputed: STAY,
     },
     request: RequestRules {
         capture_requested: Rule::Illegal("the payment is already captured"),
@@ -322,18 +288,22 @@ const IN_REVIEW: StateRow = StateRow {
         voided: RELEASED,
         refunded: to(Canceled),
         amounts_disagree: Rule::Stale("the payment is already in review"),
+        capture_failed: STAY,
+        refund_failed: STAY,
+        disputed: STAY,
     },
     request: RequestRules {
         deadline_passed: STAY,
         capture_requested: Rule::Illegal("the payment is in review"),
         cancel_requested: STAY,
+        action_completed: ACTED,
         redriven: to(Reconciling),
     },
 };
 
 pub(super) const DEFINITION: Definition = Definition {
     version: 1,
-    digest: "7fc8c819a31324ae1a74966efaf561eaefcd5538f9561435977eea72cb156258",
+    digest: "9672c79621de50b7101170c0eaeeb1aa33afe4e44eb028c9f7bac9c931af2a59",
     states: [
         CREATED,
         AUTHORIZING,

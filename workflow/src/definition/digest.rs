@@ -66,6 +66,8 @@ fn next(next: Next) -> String {
         Next::Stay => "stay".to_owned(),
         Next::Retry(class) => format!("retry:{class}"),
         Next::Reverse => "reverse".to_owned(),
+        Next::FailOver(state) => format!("fail_over_or:{state}"),
+        Next::RetryElsewhere(class) => format!("retry_elsewhere:{class}"),
     }
 }
 

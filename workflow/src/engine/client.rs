@@ -10,7 +10,7 @@ use crate::event::{Actor, Event};
 use crate::history::Hash;
 use crate::ids::{MerchantId, PaymentId};
 use crate::money::{Amount, Currency};
-use crate::payment::{CaptureMethod, Payment};
+use crate::payment::{CaptureMethod, Destination, Payment, Route};
 use crate::port::store::{NewPayment, Origin, RequestRecord, RequestScope, Started, Updated};
 
 /// What a client asks to be charged.
@@ -20,6 +20,8 @@ pub struct Charge {
     pub psp: String,
     /// The PSP's token for the customer's means of payment.
     pub payment_method: String,
+    /// Other accounts that may be tried, in this order, when this one surely did not take the money.
+    pub fallbacks: Vec<Destination>,
     /// How much.
     pub amount: Amount,
     /// In which currency.
@@ -104,7 +106,10 @@ impl Engine {
         request: Request,
         render: Render<'_>,
     ) -> Result<Reply, EngineError> {
-        let occurrence = Occurrence { event, actor: Actor::Client(request.actor.clone()), payload_hash: None };
+        // What the customer brings back does not enter history; its hash does.
+        let payload_hash =
+            if let Event::ActionCompleted { result } = &event { Some(Hash::of(result.as_bytes())) } else { None };
+        let occurrence = Occurrence { event, actor: Actor::Client(request.actor.clone()), payload_hash };
         for _ in 0..MAX_CONFLICTS {
             if let Some(earlier) = self.store.request(&request.scope).await? {
                 return repeated(earlier, &request);
@@ -178,6 +183,11 @@ fn created(charge: Charge, merchant_id: MerchantId, id: PaymentId, now: Timestam
         amount_refunded_minor: 0,
         failure: None,
         next_action: None,
+        action_result: None,
+        amount_charged_back_minor: 0,
+        key_use: None,
+        doubt: None,
+        route: Route { former: Vec::new(), next: charge.fallbacks },
         updated_at: now,
     }
 }

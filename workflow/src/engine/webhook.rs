@@ -10,7 +10,7 @@ use crate::event::{Actor, Event};
 use crate::history::{Hash, Verdict};
 use crate::ids::PaymentId;
 use crate::payment::Payment;
-use crate::port::gateway::{Notification, Outcome, Standing};
+use crate::port::gateway::{News, Notification, Outcome, Standing};
 use crate::port::store::{Origin, Updated, WebhookEvent, WebhookOutcome};
 
 /// How long an event that fits no payment is matched again. PSPs redeliver for three days.
@@ -94,7 +94,7 @@ impl Engine {
             payment_id: notification.payment_id,
             outcome: WebhookOutcome::Ignored,
         };
-        let outcome = match (notification.outcome.clone(), self.addressee(psp, &notification).await?) {
+        let outcome = match (notification.news.clone(), self.addressee(psp, &notification).await?) {
             (Some(news), Some(payment)) if is_foreign(&payment, &notification, &news) => {
                 tracing::warn!(payment = %payment.id, event = kept.event_id, "webhook about another PSP payment with our reference");
                 self.keep(WebhookEvent { payment_id: Some(payment.id), ..kept }).await?
@@ -119,19 +119,26 @@ impl Engine {
             (None, None) => None,
         };
         let Some(id) = named else { return Ok(None) };
-        Ok(self.load(id).await?.filter(|payment| payment.psp == psp))
+        let went_to = |payment: &Payment| payment.psp == psp || payment.route.former.iter().any(|former| former == psp);
+        Ok(self.load(id).await?.filter(went_to))
     }
 
     async fn tell_payment(
         &self,
         mut payment: Payment,
-        news: Outcome,
+        news: News,
         kept: WebhookEvent,
     ) -> Result<WebhookOutcome, EngineError> {
         let hash = Some(Hash::of(&kept.body));
         for _ in 0..MAX_CONFLICTS {
             let kept = WebhookEvent { payment_id: Some(payment.id), ..kept.clone() };
-            let event = Event::of(&payment, news.clone());
+            let event = if payment.psp == kept.psp {
+                Event::of_news(&payment, news.clone())
+            } else if let Some(second_payment) = Event::of_former(&payment, &news) {
+                second_payment
+            } else {
+                return self.keep(kept).await;
+            };
             let occurrence = Occurrence { event, actor: Actor::Psp(kept.event_id.clone()), payload_hash: hash };
             let step = match self.decide(&payment, &occurrence, self.now())? {
                 Decision::Record(step) => step,
@@ -178,8 +185,9 @@ fn count(psp: &str, outcome: WebhookOutcome) {
 
 /// Whether an event with our reference is about another payment at the PSP than the one we know: an abandoned first
 /// registration, for example. Its money counts, for that would be a second charge; anything else says nothing of ours.
-fn is_foreign(payment: &Payment, notification: &Notification, news: &Outcome) -> bool {
-    let is_money = matches!(news, Outcome::Approved(Standing::Authorized { .. } | Standing::Captured { .. }));
+fn is_foreign(payment: &Payment, notification: &Notification, news: &News) -> bool {
+    let is_money =
+        matches!(news, News::Outcome(Outcome::Approved(Standing::Authorized { .. } | Standing::Captured { .. })));
     match (&payment.psp_reference, &notification.psp_reference) {
         (Some(ours), Some(theirs)) => ours != theirs && !is_money,
         (Some(_) | None, Some(_) | None) => false,

@@ -11,6 +11,7 @@ use crate::definition::{self, Activity, EventKind};
 use crate::event::{Actor, Event, Unknown};
 use crate::history::Hash;
 use crate::payment::Payment;
+use crate::port::gateway::Query;
 use crate::port::queue::Wake;
 use crate::port::store::{Due, Origin, Updated};
 
@@ -125,7 +126,8 @@ impl Engine {
         Ok(())
     }
 
-    /// The write-ahead intent of the next attempt: which activity, under which key, until when.
+    /// The write-ahead intent of the next attempt: which activity, under which key, until when. A key that the PSP may
+    /// have forgotten by then would make the call a new one: the intent is then not to make it.
     fn intent(&self, payment: &Payment, worker: &str) -> Result<Occurrence, EngineError> {
         let definition = definition::pinned(payment.definition_version)
             .ok_or(EngineError::UnknownVersion(payment.definition_version))?;
@@ -133,9 +135,14 @@ impl Engine {
         let rule = definition.state(payment.state).rule(EventKind::AttemptStarted);
         let state = match rule.next(payment.goal) {
             Some(definition::Next::To(state)) => state,
-            Some(definition::Next::Stay | definition::Next::Retry(_) | definition::Next::Reverse) | None => {
-                payment.state
-            }
+            Some(
+                definition::Next::Stay
+                | definition::Next::Retry(_)
+                | definition::Next::RetryElsewhere(_)
+                | definition::Next::FailOver(_)
+                | definition::Next::Reverse,
+            )
+            | None => payment.state,
         };
         let activity = definition
             .state(state)
@@ -144,6 +151,9 @@ impl Engine {
         let lease_ms = i64::try_from(definition.activity(activity).lease_ms).unwrap_or(i64::MAX);
         let lease_until =
             self.now().saturating_add(SignedDuration::from_millis(lease_ms)).unwrap_or(jiff::Timestamp::MAX);
+        if let Some(event) = self.expired_key(payment, activity, lease_until) {
+            return Ok(Occurrence::by_clock(event));
+        }
         let event = Event::AttemptStarted { activity, key: key(payment), lease_until };
         Ok(Occurrence { event, actor: Actor::Worker(worker.to_owned()), payload_hash: Some(asked_hash(payment)) })
     }
@@ -185,7 +195,7 @@ impl Engine {
             }
             let fresh = self.load(payment.id).await?.ok_or(EngineError::NotFound)?;
             if fresh.fence != payment.fence {
-                return self.report_late(fresh, &occurrence).await;
+                return self.report_late(fresh, &payment.psp, occurrence).await;
             }
             payment = fresh;
         }
@@ -193,7 +203,16 @@ impl Engine {
     }
 
     /// Keeps the report of a worker that had lost the payment. Who has it now asks the PSP again, under the same key.
-    async fn report_late(&self, mut payment: Payment, occurrence: &Occurrence) -> Result<Reported, EngineError> {
+    async fn report_late(
+        &self,
+        mut payment: Payment,
+        psp: &str,
+        mut occurrence: Occurrence,
+    ) -> Result<Reported, EngineError> {
+        if payment.psp != psp {
+            occurrence.event = occurrence.event.at_former(&payment);
+        }
+        let occurrence = &occurrence;
         let is_money =
             matches!(occurrence.event.kind(), EventKind::Authorized | EventKind::Captured | EventKind::AmountsDisagree);
         for _ in 0..MAX_CONFLICTS {
@@ -223,6 +242,21 @@ impl Engine {
     pub async fn due(&self, grace: std::time::Duration, limit: u32) -> Result<Vec<Due>, EngineError> {
         let since = self.now().saturating_sub(grace).unwrap_or(jiff::Timestamp::MIN);
         Ok(self.store.due(since, limit).await?)
+    }
+}
+
+impl Engine {
+    /// The refusal to call under a key whose lifetime may end before the lease does.
+    fn expired_key(&self, payment: &Payment, activity: Activity, lease_until: jiff::Timestamp) -> Option<Event> {
+        let (used, capabilities) = (payment.key_use?, self.capabilities.get(&payment.psp)?);
+        let repeats = match (activity, capabilities.query) {
+            (Activity::Reconcile, Query::ByReference) => false,
+            (Activity::Reconcile, Query::ByReplay) => true,
+            (Activity::Authorize | Activity::Finalize | Activity::Cancel, _) => used.activity == activity,
+        };
+        let age_ms = u64::try_from(lease_until.duration_since(used.since).as_millis()).unwrap_or_default();
+        (repeats && age_ms >= capabilities.key_lifetime_ms)
+            .then_some(Event::KeyExpired { activity: used.activity, key_since: used.since })
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Operation {
     Register,
     /// Reserve the money.
     Authorize,
+    /// Go on with the reservation after the customer has acted.
+    Complete,
     /// Take reserved money.
     Capture,
     /// Release reserved money, or make sure that none can be reserved.
@@ -167,7 +169,41 @@ pub struct Notification {
     /// The PSP's name for the payment.
     pub psp_reference: Option<String>,
     /// What it means for the payment; `None` when it means nothing to the workflow.
-    pub outcome: Option<Outcome>,
+    pub news: Option<News>,
+}
+
+/// What a webhook tells. Beside the outcomes of calls there is later news of money, which no call is waiting for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// How the payment stands, or what a call came to.
+    Outcome(Outcome),
+    /// A capture, perhaps one that was reported as done, did not bring the money.
+    CaptureFailed {
+        /// Why, as far as the PSP tells.
+        failure: Failure,
+    },
+    /// A refund, perhaps one that was reported as done, did not reach the customer.
+    RefundFailed {
+        /// How much was to be given back.
+        money: Money,
+        /// Why, as far as the PSP tells.
+        failure: Failure,
+    },
+    /// The customer disputes the payment; no money has moved for it yet.
+    DisputeOpened {
+        /// The PSP's word for why.
+        reason: Option<String>,
+    },
+    /// A dispute took money back.
+    ChargedBack {
+        /// How much.
+        money: Money,
+    },
+    /// A dispute was won: money that it took came back.
+    ChargebackReversed {
+        /// How much.
+        money: Money,
+    },
 }
 
 /// Why a webhook was refused. Nothing it says may be believed.

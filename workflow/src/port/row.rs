@@ -11,7 +11,7 @@ use std::str::FromStr;
 use crate::decide::DeadLetter;
 use crate::history::{Fact, Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
-use crate::payment::Payment;
+use crate::payment::{KeyUse, Payment};
 use crate::port::store::{ApiKey, DeadLetterRow, RequestRecord, RequestScope, StoreError, WebhookEvent};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -49,6 +49,12 @@ pub struct PaymentRow {
     pub amount_refunded_minor: i64,
     pub failure: Option<String>,
     pub next_action: Option<String>,
+    pub action_result: Option<String>,
+    pub amount_charged_back_minor: i64,
+    pub key_activity: Option<String>,
+    pub key_since_us: Option<i64>,
+    pub doubt: Option<String>,
+    pub route: Option<String>,
     pub updated_at_us: i64,
 }
 
@@ -89,6 +95,11 @@ impl TryFrom<PaymentRow> for Payment {
             amount_refunded_minor: row.amount_refunded_minor,
             failure: row.failure.map(|text| of.json("failure", &text)).transpose()?,
             next_action: row.next_action.map(|text| of.json("next_action", &text)).transpose()?,
+            action_result: row.action_result,
+            amount_charged_back_minor: row.amount_charged_back_minor,
+            key_use: of.key_use(row.key_activity.as_deref(), row.key_since_us)?,
+            doubt: row.doubt.map(|text| of.parsed("doubt", &text)).transpose()?,
+            route: row.route.map(|text| of.json("route", &text)).transpose()?.unwrap_or_default(),
             updated_at: of.instant("updated_at_us", row.updated_at_us)?,
         })
     }
@@ -256,6 +267,12 @@ impl Place<'_> {
 
     fn json<T: DeserializeOwned>(&self, column: &str, text: &str) -> Result<T, StoreError> {
         serde_json::from_str(text).map_err(|error| self.corrupt(column, error))
+    }
+
+    fn key_use(&self, activity: Option<&str>, since_us: Option<i64>) -> Result<Option<KeyUse>, StoreError> {
+        let (Some(activity), Some(since_us)) = (activity, since_us) else { return Ok(None) };
+        let activity = self.parsed("key_activity", activity)?;
+        Ok(Some(KeyUse { activity, since: self.instant("key_since_us", since_us)? }))
     }
 
     fn instant(&self, column: &str, us: i64) -> Result<Timestamp, StoreError> {

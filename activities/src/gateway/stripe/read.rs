@@ -65,7 +65,7 @@ fn belongs_elsewhere(payment: &Payment, intent: &Intent<'_>) -> Option<&'static 
 /// How an intent stands, as the answer to `operation`. The caller has checked whose it is. Where the status says that
 /// the operation did not do what its success promises, nothing is proven.
 pub(super) fn standing(operation: Operation, intent: &Intent<'_>) -> Outcome {
-    use Operation::{Authorize, Capture, Inquire, Refund, Register, Void};
+    use Operation::{Authorize, Capture, Complete, Inquire, Refund, Register, Void};
 
     let (Some(id), Some(status)) = (intent.id.as_ref().and_then(Text::as_id), intent.status) else {
         return unreadable(operation, "the intent lacks an id or a status");
@@ -78,20 +78,22 @@ pub(super) fn standing(operation: Operation, intent: &Intent<'_>) -> Outcome {
         },
         (Status::Canceled, _) => Outcome::Approved(Standing::Voided { psp_reference: Some(psp_reference) }),
         (Status::Processing, _) => Outcome::Pending { psp_reference: Some(psp_reference) },
-        (Status::RequiresCapture, Register | Authorize | Inquire) => match money(intent, intent.amount_capturable) {
-            Some(money) => Outcome::Approved(Standing::Authorized { psp_reference, money }),
-            None => unreadable(operation, "the intent lacks the amount that is reserved"),
-        },
-        (Status::RequiresAction, Register | Authorize | Inquire) => {
+        (Status::RequiresCapture, Register | Authorize | Complete | Inquire) => {
+            match money(intent, intent.amount_capturable) {
+                Some(money) => Outcome::Approved(Standing::Authorized { psp_reference, money }),
+                None => unreadable(operation, "the intent lacks the amount that is reserved"),
+            }
+        }
+        (Status::RequiresAction, Register | Authorize | Complete | Inquire) => {
             Outcome::ActionRequired { psp_reference, next_action: next_action(intent) }
         }
         (Status::RequiresConfirmation | Status::RequiresPaymentMethod, Register) => {
             Outcome::Approved(Standing::Registered { psp_reference })
         }
-        (Status::RequiresPaymentMethod, Authorize | Inquire) if intent.last_payment_error.is_some() => {
+        (Status::RequiresPaymentMethod, Authorize | Complete | Inquire) if intent.last_payment_error.is_some() => {
             Outcome::Declined(last_failure(intent.last_payment_error.as_ref()))
         }
-        (Status::RequiresConfirmation | Status::RequiresPaymentMethod, Inquire) => {
+        (Status::RequiresConfirmation | Status::RequiresPaymentMethod, Complete | Inquire) => {
             let evidence = "the intent was never confirmed".to_owned();
             Outcome::Approved(Standing::Untouched { evidence })
         }
@@ -205,14 +207,14 @@ fn card_error(operation: Operation, error: &ApiError<'_>) -> Outcome {
         Operation::Capture if status == Some(Status::RequiresPaymentMethod) => Outcome::Declined(failure),
         // The authorization may still stand: an inquiry will tell.
         Operation::Capture | Operation::Void | Operation::Refund => Outcome::Rejected(failure),
-        Operation::Inquire => unreadable(operation, "a card error in answer to an inquiry"),
+        Operation::Complete | Operation::Inquire => unreadable(operation, "a card error in answer to an inquiry"),
     }
 }
 
 /// Our key came with other parameters before. That first request may have moved money, unless it could not.
 fn key_reused(operation: Operation) -> Outcome {
     match operation {
-        Operation::Authorize | Operation::Inquire => {
+        Operation::Authorize | Operation::Complete | Operation::Inquire => {
             unreadable(operation, "the idempotency key was used before with other parameters")
         }
         Operation::Register | Operation::Capture | Operation::Void | Operation::Refund => Outcome::Rejected(Failure {

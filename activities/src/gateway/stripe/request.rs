@@ -19,7 +19,8 @@ pub(super) fn build(call: Call<'_>) -> Request {
         Operation::Capture => post(call.key, intent_path(call.payment, "/capture"), capture(call.payment)),
         Operation::Void => post(call.key, intent_path(call.payment, "/cancel"), String::new()),
         Operation::Refund => post(call.key, "/v1/refunds".to_owned(), refund(call.payment)),
-        Operation::Inquire => inquire(call.payment),
+        // What the customer brings back goes to Stripe by itself; what came of it can be asked.
+        Operation::Complete | Operation::Inquire => inquire(call.payment),
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use workflow::definition::{Goal, State};
 use workflow::history::Hash;
 use workflow::ids::{MerchantId, PaymentId};
-use workflow::payment::CaptureMethod;
+use workflow::payment::{CaptureMethod, Route};
 use workflow::port::gateway::Method;
 
 use super::*;
@@ -50,6 +50,11 @@ fn payment() -> Payment {
         amount_refunded_minor: 0,
         failure: None,
         next_action: None,
+        action_result: None,
+        amount_charged_back_minor: 0,
+        key_use: None,
+        doubt: None,
+        route: Route::default(),
         updated_at: Timestamp::UNIX_EPOCH,
     }
 }

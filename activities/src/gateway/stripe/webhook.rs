@@ -4,7 +4,7 @@
 //! the event's type. Not here: signatures. What is read here must have been verified before.
 
 use serde::Deserialize;
-use workflow::port::gateway::{Notification, Operation, Outcome, Unreadable};
+use workflow::port::gateway::{News, Notification, Operation, Outcome, Unreadable};
 
 use super::wire::{Intent, Metadata, Status, Text};
 use super::{declines, read};
@@ -53,15 +53,15 @@ pub(super) fn read(body: &[u8]) -> Result<Notification, Unreadable> {
         event_type,
         payment_id: relative.as_ref().and_then(|object| payment_id(object.metadata.as_ref())),
         psp_reference: intent.and_then(Text::as_id).map(str::to_owned),
-        outcome: None,
+        news: None,
     })
 }
 
 fn about_intent(event_id: String, event_type: String, intent: &Intent<'_>) -> Result<Notification, Unreadable> {
     let id = intent.id.as_ref().and_then(Text::as_id).ok_or(Unreadable)?;
-    let outcome = outcome(&event_type, intent)?;
+    let news = outcome(&event_type, intent)?.map(News::Outcome);
     let payment_id = payment_id(intent.metadata.as_ref());
-    Ok(Notification { payment_id, psp_reference: Some(id.to_owned()), outcome, event_id, event_type })
+    Ok(Notification { payment_id, psp_reference: Some(id.to_owned()), news, event_id, event_type })
 }
 
 fn outcome(event_type: &str, intent: &Intent<'_>) -> Result<Option<Outcome>, Unreadable> {

@@ -23,7 +23,9 @@ fn event(kind: &str, status: &str, more: &Value) -> Vec<u8> {
 }
 
 fn outcome_of(kind: &str, status: &str, more: &Value) -> Option<Outcome> {
-    read(&event(kind, status, more)).unwrap().outcome
+    let news = read(&event(kind, status, more)).unwrap().news?;
+    let News::Outcome(outcome) = news else { panic!("{news:?}") };
+    Some(outcome)
 }
 
 #[test]
@@ -95,7 +97,7 @@ fn other_events_are_matched_but_mean_nothing_to_the_workflow() {
     let charge = json!({"id": "ch_1", "object": "charge", "status": {"odd": 1}, "payment_intent": "pi_1",
         "metadata": {"fincore_payment": PAYMENT}});
     let notification = read(body(charge).as_bytes()).unwrap();
-    assert_eq!((notification.psp_reference.as_deref(), notification.outcome), (Some("pi_1"), None));
+    assert_eq!((notification.psp_reference.as_deref(), notification.news), (Some("pi_1"), None));
     assert_eq!(notification.payment_id, Some(PAYMENT.parse().unwrap()));
     for odd in [json!(null), json!([1]), json!({"metadata": [], "payment_intent": {"id": "pi_1"}})] {
         let notification = read(body(odd).as_bytes()).unwrap();

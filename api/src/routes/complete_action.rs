@@ -1,0 +1,73 @@
+//! `/v1/charges/{id}/complete_action`: the customer is back from the PSP's page.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoResponses, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use workflow::event::Event;
+
+use super::{ChargeId, recorded};
+use crate::App;
+use crate::auth::Client;
+use crate::document::{self, Responses, problems};
+use crate::fields::{self, schema};
+use crate::idempotency::IdempotencyKey;
+use crate::parse::ParsedOrDefault;
+use crate::problem::Problem;
+use crate::view::{self, ChargeView};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(complete_action))
+}
+
+/// What the customer came back with.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct CompleteActionRequest {
+    #[serde(deserialize_with = "fields::action_result", skip_serializing_if = "String::is_empty")]
+    #[schema(schema_with = schema::action_result)]
+    result: String,
+}
+
+/// Complete the customer's action
+///
+/// Tells that the customer has done what `next_action` asked for, with what they came back with. Some PSPs learn the
+/// result from nobody else; those that tell it by webhook are asked at once instead of being waited for.
+#[utoipa::path(
+    post, path = "/v1/charges/{id}/complete_action", operation_id = "complete_charge_action", tag = "charges",
+    security(("api_key" = [])),
+    params(
+        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb"),
+        ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
+    ),
+    request_body = Option<CompleteActionRequest>,
+    responses(
+        (status = 202, description = "Recorded.", body = ChargeView, headers(
+            ("Location" = String, description = "Where the charge is."),
+            ("Retry-After" = u16, description = "Seconds after which it is worth reading."),
+            ("Idempotency-Replayed" = String, description = "`true` on the stored answer to an earlier request."),
+        )),
+        CompleteActionProblems,
+    )
+)]
+async fn complete_action(
+    State(app): State<App>,
+    client: Client,
+    ChargeId(id): ChargeId,
+    key: IdempotencyKey,
+    ParsedOrDefault(asked): ParsedOrDefault<CompleteActionRequest>,
+) -> Result<Response, Problem> {
+    let request = key.request(client, format!("POST /v1/charges/{id}/complete_action"), &asked);
+    let event = Event::ActionCompleted { result: asked.result };
+    recorded(app.engine.request(id, event, request, &view::charge).await?)
+}
+
+struct CompleteActionProblems;
+
+impl IntoResponses for CompleteActionProblems {
+    fn responses() -> Responses {
+        problems(&[document::CLIENTS, document::WRITES, document::MOVES])
+    }
+}

@@ -1,0 +1,101 @@
+//! Rules that several states of the charge workflow, version 1, share.
+//!
+//! Not here: which state has which; that is the table in `charge_v1.rs`.
+
+use Next::{FailOver, Reverse, Stay, To};
+use State::{
+    Authorized, AwaitingWebhook, Canceled, Canceling, Expired, Failed, Finalizing, InReview, RequiresAction, Succeeded,
+};
+
+use super::{AttemptRules, ErrorClass, NewsRules, Next, RequestRules, Rule, State};
+
+pub(super) const fn to(state: State) -> Rule {
+    Rule::Move(To(state))
+}
+
+pub(super) const fn by_goal(capture: State, hold: State, cancel: State, reverse: State) -> Rule {
+    Rule::ByGoal { capture: To(capture), hold: To(hold), cancel: To(cancel), reverse: To(reverse) }
+}
+
+pub(super) const fn retry(class: ErrorClass) -> Rule {
+    Rule::Move(Next::Retry(class))
+}
+
+pub(super) const STAY: Rule = Rule::Move(Stay);
+/// A no ends the payment, unless the client named another means for a soft one and still wants the money.
+pub(super) const REFUSED: Rule =
+    Rule::ByGoal { capture: FailOver(Failed), hold: FailOver(Failed), cancel: To(Failed), reverse: To(Failed) };
+/// Reserved money goes where the client wants it.
+pub(super) const RESERVED: Rule = by_goal(Finalizing, Authorized, Canceling, Canceling);
+/// Captured money ends the payment, unless it moved after the end.
+pub(super) const BOOKED: Rule = by_goal(Succeeded, Succeeded, Succeeded, Canceling);
+/// Released money: canceled when somebody asked for it, expired when time did.
+pub(super) const RELEASED: Rule = by_goal(Expired, Expired, Canceled, Canceled);
+pub(super) const NOT_ENDED: Rule = Rule::Illegal("only a payment in review can be redriven");
+pub(super) const NO_DEADLINE: Rule = Rule::Illegal("work is bounded by its retry policy, not by a deadline");
+pub(super) const NOT_ON_OFFER: Rule = Rule::Illegal("no authorization is waiting to be captured");
+pub(super) const NO_ACTION: Rule = Rule::Illegal("the customer is not being asked for anything");
+pub(super) const ACTED: Rule = Rule::Stale("the payment has gone on without it");
+pub(super) const NO_CAPTURE: Rule = Rule::Stale("nothing of this payment is captured, so no capture can have failed");
+pub(super) const NO_REFUND: Rule = Rule::Stale("nothing of this payment is refunded, so no refund can have failed");
+pub(super) const NOT_CAPTURED: Rule = Rule::Stale("nothing of this payment is captured, so no refund concerns it");
+
+/// Where no worker has anything under way.
+pub(super) const NO_ATTEMPT: AttemptRules = AttemptRules {
+    attempt_started: Rule::Illegal("no activity is due in this state"),
+    registered: Rule::Illegal("no attempt is under way"),
+    rejected: Rule::Illegal("no attempt is under way"),
+    untouched: Rule::Illegal("no attempt is under way"),
+    unknown: Rule::Illegal("no attempt is under way"),
+    not_sent: Rule::Illegal("no attempt is under way"),
+    throttled: Rule::Illegal("no attempt is under way"),
+    key_expired: Rule::Illegal("no attempt is due"),
+};
+
+/// What the PSP tells while the authorization is open, whichever way it reaches us.
+pub(super) const OPEN_NEWS: NewsRules = NewsRules {
+    authorized: RESERVED,
+    captured: BOOKED,
+    accepted: to(AwaitingWebhook),
+    action_required: by_goal(RequiresAction, RequiresAction, Canceling, Canceling),
+    declined: REFUSED,
+    voided: RELEASED,
+    refunded: NOT_CAPTURED,
+    amounts_disagree: to(InReview),
+    capture_failed: NO_CAPTURE,
+    refund_failed: NO_REFUND,
+    disputed: STAY,
+};
+
+/// What the PSP tells after the payment ended without its money: a success now has to be undone.
+pub(super) const LATE_NEWS: NewsRules = NewsRules {
+    authorized: Rule::Move(Reverse),
+    captured: Rule::Move(Reverse),
+    accepted: Rule::Stale("the payment has ended; only a success would change that"),
+    action_required: Rule::Stale("the payment has ended; the customer need not act"),
+    declined: Rule::Stale("the payment has ended without its money already"),
+    voided: Rule::Stale("the payment has ended without its money already"),
+    refunded: Rule::Stale("the payment has ended without its money already"),
+    amounts_disagree: to(InReview),
+    capture_failed: Rule::Stale("the payment has ended without its money already"),
+    // What was to be given back is still with us, and the row says that nothing is.
+    refund_failed: to(InReview),
+    disputed: STAY,
+};
+
+/// What may be asked of a payment that has ended without its money.
+pub(super) const ENDED_REQUESTS: RequestRules = RequestRules {
+    deadline_passed: Rule::Illegal("the payment has ended"),
+    capture_requested: Rule::Illegal("the payment has ended; nothing is held that could be captured"),
+    cancel_requested: Rule::Illegal("the payment has ended; there is nothing to cancel"),
+    action_completed: ACTED,
+    redriven: NOT_ENDED,
+};
+
+pub(super) const ACTIVITY_REQUESTS: RequestRules = RequestRules {
+    deadline_passed: NO_DEADLINE,
+    capture_requested: NOT_ON_OFFER,
+    cancel_requested: STAY,
+    action_completed: ACTED,
+    redriven: NOT_ENDED,
+};
