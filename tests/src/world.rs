@@ -29,6 +29,9 @@ use crate::clock::TestClock;
 pub const WEBHOOK_SECRET: &str = "whsec_0123456789abcdef0123456789abcdef";
 const SECRET_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
 
+/// The name of the second PSP account.
+pub const OTHER_PSP: &str = "sandbox_b";
+
 /// Longer than any lease.
 pub const LEASE: Duration = Duration::from_secs(61);
 /// Longer than the first backoffs.
@@ -45,6 +48,8 @@ pub struct World {
     pub engine: Arc<Engine>,
     /// The PSP.
     pub sandbox: Arc<Sandbox>,
+    /// Another account, for charges that name a means of payment there.
+    pub other: Arc<Sandbox>,
     /// How the PSP is spoken to.
     pub psps: Arc<Psps>,
     /// The time.
@@ -97,14 +102,16 @@ pub fn engine(store: &Arc<dyn Store>, psps: &Psps, clock: &Arc<TestClock>) -> Ar
     Arc::new(Engine::new(Arc::clone(store), Arc::new(NoQueue), clock, Arc::new(SystemRandom), psps.capabilities()))
 }
 
-/// The sandbox as a PSP account named `sandbox`.
+/// Sandboxes as PSP accounts under these names.
 #[must_use]
-pub fn psps(sandbox: &Sandbox, clock: &Arc<TestClock>) -> Arc<Psps> {
-    let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    let config = stripe::StripeConfig::new("sandbox", vec![WEBHOOK_SECRET.into()]).expect("the secret is long enough");
-    let account = stripe::account("sandbox", sandbox.url(), SECRET_KEY.into()).expect("a loopback URL");
-    let client = PspClient::new(account, clock).expect("TLS can be set up");
-    Arc::new(Psps::new(vec![Psp { gateway: Arc::new(stripe::Stripe::new(config)), client }]))
+pub fn psps(sandboxes: &[(&str, &Sandbox)], clock: &Arc<TestClock>) -> Arc<Psps> {
+    let account = |(name, sandbox): &(&str, &Sandbox)| {
+        let config = stripe::StripeConfig::new(name, vec![WEBHOOK_SECRET.into()]).expect("the secret is long enough");
+        let account = stripe::account(name, sandbox.url(), SECRET_KEY.into()).expect("a loopback URL");
+        let client = PspClient::new(account, Arc::clone(clock) as Arc<dyn Clock>).expect("TLS can be set up");
+        Psp { gateway: Arc::new(stripe::Stripe::new(config)), client }
+    };
+    Arc::new(Psps::new(sandboxes.iter().map(account).collect()))
 }
 
 /// A sandbox whose webhooks are delivered by the test.
@@ -127,36 +134,36 @@ impl World {
         let id = ApiKeyId::new(clock.now(), [rand::random(), rand::random()]);
         let (secret, key) = api::new_api_key(rand::random(), api::KeyMode::Test, id, merchant, clock.now());
         store.add_api_key(&key).await.expect("the key is new");
-        Self::with(store, clock, sandbox().await, merchant, secret).await
+        Self::with(store, clock, [sandbox().await, sandbox().await], merchant, secret).await
     }
 
     /// The same world in a process that was started again, perhaps over a store that behaves differently.
     pub async fn again(&self, store: Arc<dyn Store>) -> Self {
-        let (clock, sandbox) = (Arc::clone(&self.clock), Arc::clone(&self.sandbox));
-        Self::with(store, clock, sandbox, self.merchant, self.secret.clone()).await
+        let sandboxes = [Arc::clone(&self.sandbox), Arc::clone(&self.other)];
+        Self::with(store, Arc::clone(&self.clock), sandboxes, self.merchant, self.secret.clone()).await
     }
 
     async fn with(
         store: Arc<dyn Store>,
         clock: Arc<TestClock>,
-        sandbox: Arc<Sandbox>,
+        [sandbox, other]: [Arc<Sandbox>; 2],
         merchant: MerchantId,
         secret: SecretString,
     ) -> Self {
-        let psps = psps(&sandbox, &clock);
+        let psps = psps(&[("sandbox", &sandbox), (OTHER_PSP, &other)], &clock);
         let engine = engine(&store, &psps, &clock);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
         let api = listener.local_addr().expect("it is bound");
         let state = api::ApiState {
             engine: Arc::clone(&engine),
             gateways: Arc::new(psps.gateways()),
-            config: api::ApiConfig { psps: api::PspOrder::new("sandbox", Vec::new()), docs_url: None },
+            config: api::ApiConfig { psps: api::PspOrder::new("sandbox", vec![OTHER_PSP.to_owned()]), docs_url: None },
             metrics: Arc::new(String::new),
         };
         let serving = tokio::spawn(async move { axum::serve(listener, api::router(state)).await }).abort_handle();
         let worker = worker(&engine, &psps, "test");
         let http = http_client();
-        Self { store, engine, sandbox, psps, clock, worker, api, http, merchant, secret, serving }
+        Self { store, engine, sandbox, other, psps, clock, worker, api, http, merchant, secret, serving }
     }
 
     /// A POST with this world's key.
@@ -186,6 +193,17 @@ impl World {
     pub async fn charge(&self, payment_method: &str, capture_method: &str) -> PaymentId {
         let key = format!("key-{:032x}", rand::random::<u128>());
         self.charge_as(&key, payment_method, capture_method).await
+    }
+
+    /// Charges 12.00 EUR with another means of payment at the second PSP account.
+    pub async fn charge_with_fallback(&self, payment_method: &str, fallback: &str) -> PaymentId {
+        let body = json!({
+            "amount": 1200, "currency": "eur", "payment_method": payment_method,
+            "fallback_payment_methods": {OTHER_PSP: fallback},
+        });
+        let (status, charge) = self.post("/v1/charges", &format!("key-{:032x}", rand::random::<u128>()), &body).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{charge}");
+        charge["id"].as_str().expect("a charge has an id").parse().expect("of our kind")
     }
 
     /// The same under a key of the test's choice.
@@ -244,13 +262,22 @@ impl World {
 
     /// Delivers a webhook as the PSP would, signed at this world's time.
     pub async fn deliver(&self, event: &EventRecord) -> StatusCode {
+        self.deliver_from("sandbox", event).await
+    }
+
+    /// The same, from the PSP account of this name.
+    pub async fn deliver_from(&self, psp: &str, event: &EventRecord) -> StatusCode {
         let signature = sandbox::sign(WEBHOOK_SECRET, self.clock.now().as_second(), &event.body);
-        self.deliver_signed(event.body.to_vec(), &signature).await
+        self.post_webhook(psp, event.body.to_vec(), &signature).await
     }
 
     /// Posts bytes to the webhook route with this signature.
     pub async fn deliver_signed(&self, body: Vec<u8>, signature: &str) -> StatusCode {
-        let request = self.http.post(format!("http://{}/v1/webhooks/sandbox", self.api));
+        self.post_webhook("sandbox", body, signature).await
+    }
+
+    async fn post_webhook(&self, psp: &str, body: Vec<u8>, signature: &str) -> StatusCode {
+        let request = self.http.post(format!("http://{}/v1/webhooks/{psp}", self.api));
         let request = request.header("Stripe-Signature", signature).header("Content-Type", "application/json");
         request.body(body).send().await.expect("the API answers").status()
     }
@@ -284,8 +311,8 @@ impl World {
     /// The PSP's books and our row tell the same story, and the money moved at most once.
     pub fn agree(&self, payment: &Payment) {
         let reference = payment.id.to_string();
-        let entries: Vec<_> =
-            self.sandbox.ledger().into_iter().filter(|entry| entry.reference.as_deref() == Some(&reference)).collect();
+        let both = self.sandbox.ledger().into_iter().chain(self.other.ledger());
+        let entries: Vec<_> = both.filter(|entry| entry.reference.as_deref() == Some(&reference)).collect();
         let of = |kind: EntryKind| entries.iter().filter(move |entry| entry.kind == kind);
         let sum = |kind| of(kind).map(|entry| entry.amount_minor).sum::<i64>();
         assert!(of(EntryKind::Authorized).count() <= 1, "{reference} was authorized more than once: {entries:?}");

@@ -35,8 +35,10 @@ pub(crate) use on_each_store;
 
 mod charges;
 mod crashes;
+mod failover;
 mod faults;
 mod hangups;
+mod keys;
 mod outages;
 mod processes;
 mod requests;
