@@ -70,13 +70,15 @@ pub(crate) async fn carry_out(reply: Reply, cut: &Cut, stop: &CancellationToken)
             reply.answer.into_response(reply.origin)
         }
         Fault::Error500
+        | Fault::Error500Unstored
         | Fault::Error500AfterEffect
         | Fault::Throttled
         | Fault::Delayed(_)
         | Fault::Declined
         | Fault::AmountMismatch
         | Fault::WebhookNever
-        | Fault::WebhookThrice => reply.answer.into_response(reply.origin),
+        | Fault::WebhookThrice
+        | Fault::WebhookOvertaken => reply.answer.into_response(reply.origin),
     }
 }
 

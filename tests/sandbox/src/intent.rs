@@ -1,7 +1,9 @@
-//! The objects of the sandbox, PaymentIntent and Refund, and how they look on the wire.
+//! The objects of the sandbox, PaymentIntent, Refund and Dispute, and how they look on the wire.
 //!
 //! Not here: how they change (`machine`).
 
+mod dispute;
+mod refund;
 mod view;
 
 use std::collections::BTreeMap;
@@ -9,8 +11,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Entry, EntryKind};
-use crate::scenario::Decline;
-pub(crate) use view::{ChargeView, IntentView, RefundView};
+use crate::scenario::{self, Decline, Scenario};
+pub(crate) use dispute::{BalanceMove, Dispute, DisputeStatus, DisputeView};
+pub(crate) use refund::{Refund, RefundStatus, RefundView};
+pub(crate) use view::{ChargeView, IntentView};
 
 /// Stripe's states of a PaymentIntent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +84,7 @@ pub(crate) struct Intent {
     pub(crate) amount_authorized: i64,
     pub(crate) amount_capturable: i64,
     pub(crate) amount_received: i64,
+    /// What was paid back or is about to be.
     pub(crate) amount_refunded: i64,
     pub(crate) currency: String,
     pub(crate) status: Status,
@@ -95,9 +100,22 @@ pub(crate) struct Intent {
     pub(crate) cancellation_reason: Option<String>,
     pub(crate) canceled_at: Option<i64>,
     pub(crate) created: i64,
+    /// The amount of a capture in `processing`.
+    #[serde(default)]
+    pub(crate) capturing: Option<i64>,
+    #[serde(default)]
+    pub(crate) dispute: Option<Dispute>,
+    /// Whether the payer was asked to authenticate.
+    #[serde(default)]
+    pub(crate) asked_payer: bool,
 }
 
 impl Intent {
+    /// What its payment method does, if it has one.
+    pub(crate) fn scenario(&self) -> Option<&'static Scenario> {
+        self.payment_method.as_deref().and_then(scenario::find)
+    }
+
     /// `metadata.fincore_payment`.
     pub(crate) fn reference(&self) -> Option<&str> {
         self.metadata.get("fincore_payment").map(String::as_str)
@@ -113,17 +131,4 @@ impl Intent {
             currency: self.currency.clone(),
         }
     }
-}
-
-/// A refund as the sandbox remembers it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Refund {
-    pub(crate) id: String,
-    pub(crate) amount: i64,
-    pub(crate) currency: String,
-    pub(crate) payment_intent: String,
-    pub(crate) charge: Option<String>,
-    pub(crate) reason: Option<String>,
-    pub(crate) metadata: BTreeMap<String, String>,
-    pub(crate) created: i64,
 }

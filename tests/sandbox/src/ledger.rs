@@ -17,6 +17,14 @@ pub enum EntryKind {
     Voided,
     /// The amount was paid back.
     Refunded,
+    /// A capture turned out to have failed: the merchant does not have the amount after all.
+    CaptureFailed,
+    /// A refund turned out to have failed: the merchant has the amount again.
+    RefundFailed,
+    /// The payer's bank took the amount back because of a dispute.
+    Withdrawn,
+    /// The payer's bank gave the amount back: the dispute was won.
+    Reinstated,
 }
 
 /// One effect.

@@ -2,7 +2,8 @@
 //! benchmarks run the real gateway against something that keeps books and fails on demand.
 //!
 //! Magic payment methods are in [`scenario::SCENARIOS`]; [`Sandbox::fail_next`] makes any call fail;
-//! [`Sandbox::ledger`] says what really happened to the money.
+//! [`Sandbox::settle`] lets what is still to come happen now; [`Sandbox::ledger`] says what really happened to the money.
+//! The handbook for people is `docs/SANDBOX.md` ([`manual`]).
 //!
 //! Not here: anything of the payment engine. The sandbox knows only `metadata[fincore_payment]`, as a PSP would.
 //! It is for tests: no TLS, one key, and everything it knows in memory (and in a journal, if asked).
@@ -10,7 +11,9 @@
 mod answer;
 mod clock;
 mod connection;
+mod control;
 mod error;
+mod event;
 mod faults;
 mod idempotency;
 mod ids;
@@ -19,6 +22,7 @@ mod journal;
 mod ledger;
 mod limits;
 mod machine;
+pub mod manual;
 mod page;
 mod params;
 mod routes;
@@ -35,17 +39,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Cut, Loopback};
+use crate::machine::LateStep;
 use crate::shared::{Counters, Shared};
 use crate::state::State;
 use crate::webhook::Webhooks;
 
 pub use crate::ledger::{Entry, EntryKind};
 pub use crate::machine::{Authentication, Settled};
-pub use crate::scenario::{Fault, Operation};
+pub use crate::scenario::{DisputeKind, DisputePlan, Fault, Operation, Verdict};
 pub use crate::shared::Requests;
 pub use crate::webhook::{Delivery, EventRecord, ReleaseOrder, WebhookMode, sign};
 
@@ -61,8 +67,10 @@ pub struct Config {
     pub webhook_url: Option<String>,
     /// The endpoint secret that signs webhooks.
     pub webhook_secret: String,
-    /// How long a payment stays in `processing`.
+    /// How long everything takes that happens later: a payment stays in `processing`, a dispute opens, a refund fails.
     pub processing_delay: Duration,
+    /// How long the scenarios take that come after everybody has stopped waiting.
+    pub long_delay: Duration,
     /// Keeps the state across restarts in this file; without it, in memory only.
     pub journal: Option<PathBuf>,
     /// The port on 127.0.0.1; zero takes a free one.
@@ -70,13 +78,14 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// Known secrets, a free port, no webhooks, one second of `processing`, nothing kept.
+    /// Known secrets, a free port, no webhooks, one second of `processing`, an hour for the long delay, nothing kept.
     fn default() -> Self {
         Self {
             secret_key: "sk_test_sandbox".to_owned(),
             webhook_url: None,
             webhook_secret: "whsec_sandbox".to_owned(),
             processing_delay: Duration::from_secs(1),
+            long_delay: Duration::from_hours(1),
             journal: None,
             port: 0,
         }
@@ -101,9 +110,9 @@ impl Sandbox {
         let address = listener.local_addr()?;
         let base_url = format!("http://{address}");
         let stop = CancellationToken::new();
-        let webhooks = Webhooks::new(config.webhook_url, config.webhook_secret, stop.clone())?;
+        let webhooks = Webhooks::new(config.webhook_url, config.webhook_secret, config.processing_delay, stop.clone())?;
         let state = State::open(config.journal.as_deref(), Arc::clone(&webhooks), base_url.clone())?;
-        let waiting = state.processing();
+        let awaited = state.awaited();
         let down = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -111,13 +120,13 @@ impl Sandbox {
             authorization: format!("Bearer {}", config.secret_key),
             base_url,
             processing_delay: config.processing_delay,
+            long_delay: config.long_delay,
+            runtime: Handle::current(),
             down: Arc::clone(&down),
             counters: Counters::default(),
             stop: stop.clone(),
         });
-        for id in waiting {
-            shared.settle_later(id);
-        }
+        shared.arm(&awaited);
         let service = routes::router(Arc::clone(&shared)).into_make_service_with_connect_info::<Cut>();
         let serving = axum::serve(Loopback::new(listener, down), service)
             .with_graceful_shutdown(async move { stop.cancelled().await });
@@ -178,14 +187,30 @@ impl Sandbox {
 
     /// Lets the card answer now to every payment in `processing`. Returns how many there were.
     pub fn settle_processing(&self) -> usize {
-        let mut state = self.shared.state();
-        let waiting = state.processing();
-        waiting.iter().filter(|id| state.settle(id) == Settled::Now).count()
+        let mut awaited = self.shared.state().awaited();
+        awaited.retain(|late| matches!(late.step, LateStep::CardAnswers | LateStep::CaptureEnds));
+        awaited.iter().filter(|late| self.shared.happen(late) == Settled::Now).count()
+    }
+
+    /// Lets everything that is still to come happen now, one step for each payment and refund: late answers, captures
+    /// and refunds that fail, disputes that open (and, when called again, close). Returns how many steps there were.
+    pub fn settle(&self) -> usize {
+        self.shared.settle()
     }
 
     /// What the payer does on the authentication page, without the page.
     pub fn authenticate(&self, payment_intent: &str, answer: Authentication) -> Settled {
-        self.shared.state().authenticate(payment_intent, answer)
+        self.shared.authenticate(payment_intent, answer)
+    }
+
+    /// The payer disputes a captured payment, whatever its payment method.
+    pub fn open_dispute(&self, payment_intent: &str, plan: DisputePlan) -> Settled {
+        self.shared.open_dispute(payment_intent, plan)
+    }
+
+    /// The bank decides an open dispute.
+    pub fn close_dispute(&self, dispute: &str, verdict: Verdict) -> Settled {
+        self.shared.close_dispute(dispute, verdict)
     }
 
     /// Where webhooks go from now on.

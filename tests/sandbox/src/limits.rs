@@ -15,6 +15,10 @@ pub(crate) const AMOUNT_MINOR: i64 = 999_999_999_999;
 
 /// About 0.7 kB each; a long benchmark makes some hundred thousand. Beyond it, creating answers 503.
 pub(crate) const PAYMENT_INTENTS: usize = 2_000_000;
+/// Stripe's fee for a chargeback is 15 units of a currency with two decimals; here in every currency.
+pub(crate) const DISPUTE_FEE_MINOR: i64 = 1_500;
+/// How long a merchant has to answer a dispute: the shortest of the card networks' times.
+pub(crate) const EVIDENCE_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// Refunds are smaller and rarer than payments; beyond it, refunding answers 503.
 pub(crate) const REFUNDS: usize = 2_000_000;
 /// Stripe forgets keys after a day; here the oldest goes when there are this many (about 1.3 kB each).

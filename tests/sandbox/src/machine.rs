@@ -2,60 +2,26 @@
 //!
 //! Not here: finding the payment, idempotency, faults of the connection (`state`, `routes`).
 
+mod dispute;
+mod later;
+mod refund;
+
 use crate::error::ApiError;
+use crate::event::{Effects, EventKind};
 use crate::ids;
-use crate::intent::{CaptureMethod, Intent, Refund, Refusal, Status};
-use crate::ledger::{Entry, EntryKind};
+use crate::intent::{CaptureMethod, Intent, Refusal, Status};
+use crate::ledger::EntryKind;
 use crate::params::{Create, CreateMode, Payer};
-use crate::scenario::{self, Decline, Outcome};
+use crate::scenario::{self, Aftermath, Decline, Outcome};
 
-/// The types of webhook the sandbox sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EventKind {
-    AmountCapturableUpdated,
-    Succeeded,
-    PaymentFailed,
-    Canceled,
-    RequiresAction,
-    Processing,
-    ChargeRefunded,
-}
-
-impl EventKind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::AmountCapturableUpdated => "payment_intent.amount_capturable_updated",
-            Self::Succeeded => "payment_intent.succeeded",
-            Self::PaymentFailed => "payment_intent.payment_failed",
-            Self::Canceled => "payment_intent.canceled",
-            Self::RequiresAction => "payment_intent.requires_action",
-            Self::Processing => "payment_intent.processing",
-            Self::ChargeRefunded => "charge.refunded",
-        }
-    }
-}
-
-/// What one call did besides changing the payment.
-#[derive(Debug, Default)]
-pub(crate) struct Effects {
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) event: Option<EventKind>,
-}
+pub use later::{Authentication, Settled};
+pub(crate) use later::{LateStep, Pace};
 
 /// How the authorized amount compares with what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Authorized {
     AsAsked,
     OneMore,
-}
-
-/// What the payer did on the authentication page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authentication {
-    /// The payer authenticated.
-    Complete,
-    /// The payer failed or gave up.
-    Fail,
 }
 
 impl Intent {
@@ -88,6 +54,9 @@ impl Intent {
             cancellation_reason: None,
             canceled_at: None,
             created: now,
+            capturing: None,
+            dispute: None,
+            asked_payer: false,
         }
     }
 
@@ -114,17 +83,18 @@ impl Intent {
         match outcome {
             Outcome::Approved => self.authorize(authorized, effects),
             Outcome::Declined(decline) => return Err(self.decline(decline, effects)),
-            Outcome::ActionRequired if payer == Payer::Absent => {
+            Outcome::ActionRequired | Outcome::ApprovedAfterCancel if payer == Payer::Absent => {
                 return Err(self.decline(&scenario::AUTHENTICATION_REQUIRED, effects));
             }
-            Outcome::ActionRequired => {
+            Outcome::ActionRequired | Outcome::ApprovedAfterCancel => {
                 self.status = Status::RequiresAction;
-                effects.event = Some(EventKind::RequiresAction);
+                self.asked_payer = true;
+                effects.tell(EventKind::RequiresAction);
             }
-            Outcome::Processing | Outcome::ProcessingDeclined(_) => {
+            Outcome::Processing | Outcome::ProcessingDeclined(_) | Outcome::ProcessingLong => {
                 self.status = Status::Processing;
                 self.latest_charge = Some(ids::new("ch_"));
-                effects.event = Some(EventKind::Processing);
+                effects.tell(EventKind::Processing);
             }
         }
         Ok(())
@@ -144,7 +114,7 @@ impl Intent {
             CaptureMethod::Manual => {
                 self.status = Status::RequiresCapture;
                 self.amount_capturable = amount;
-                effects.event = Some(EventKind::AmountCapturableUpdated);
+                effects.tell(EventKind::AmountCapturableUpdated);
             }
             CaptureMethod::Automatic => self.take(amount, effects),
         }
@@ -155,7 +125,7 @@ impl Intent {
         self.amount_capturable = 0;
         self.amount_received = amount;
         effects.entries.push(self.entry(EntryKind::Captured, amount));
-        effects.event = Some(EventKind::Succeeded);
+        effects.tell(EventKind::Succeeded);
     }
 
     /// The card said no; the payment waits for another one.
@@ -165,7 +135,7 @@ impl Intent {
         }
         self.last_refusal = Some(Refusal::new(decline, self.payment_method.take()));
         self.status = Status::RequiresPaymentMethod;
-        effects.event = Some(EventKind::PaymentFailed);
+        effects.tell(EventKind::PaymentFailed);
         ApiError::declined(decline, self)
     }
 
@@ -187,7 +157,22 @@ impl Intent {
             );
             return Err(ApiError::invalid_code("amount_too_large", "amount_to_capture", message));
         }
-        self.take(amount, effects);
+        match self.scenario().map(|scenario| scenario.aftermath) {
+            Some(Aftermath::CaptureProcessing | Aftermath::CaptureProcessingFails) => {
+                self.status = Status::Processing;
+                self.amount_capturable = 0;
+                self.capturing = Some(amount);
+                effects.tell(EventKind::Processing);
+            }
+            Some(
+                Aftermath::Quiet
+                | Aftermath::CaptureFails
+                | Aftermath::RefundPending
+                | Aftermath::RefundFails
+                | Aftermath::Disputed(_),
+            )
+            | None => self.take(amount, effects),
+        }
         Ok(())
     }
 
@@ -215,83 +200,7 @@ impl Intent {
         self.status = Status::Canceled;
         self.cancellation_reason = reason;
         self.canceled_at = Some(now);
-        effects.event = Some(EventKind::Canceled);
+        effects.tell(EventKind::Canceled);
         Ok(())
     }
-
-    /// Pays back what was taken, or a part of it.
-    pub(crate) fn refund(
-        &mut self,
-        asked: &crate::params::Refund,
-        now: i64,
-        effects: &mut Effects,
-    ) -> Result<Refund, ApiError> {
-        if self.status != Status::Succeeded {
-            let message = format!("This PaymentIntent ({}) does not have a successful charge to refund.", self.id);
-            return Err(ApiError::unexpected_state(self, message));
-        }
-        let left = self.amount_received - self.amount_refunded;
-        if left == 0 {
-            let charge = self.latest_charge.as_deref().unwrap_or_default();
-            let message = format!("Charge {charge} has already been refunded.");
-            return Err(ApiError::refused("charge_already_refunded", message));
-        }
-        let amount = asked.amount.unwrap_or(left);
-        if amount > left {
-            let message = format!("Refund amount ({amount}) is greater than unrefunded amount on charge ({left})");
-            return Err(ApiError::invalid("amount", message));
-        }
-        self.amount_refunded += amount;
-        effects.entries.push(self.entry(EntryKind::Refunded, amount));
-        effects.event = Some(EventKind::ChargeRefunded);
-        Ok(Refund {
-            id: ids::new("re_"),
-            amount,
-            currency: self.currency.clone(),
-            payment_intent: self.id.clone(),
-            charge: self.latest_charge.clone(),
-            reason: asked.reason.clone(),
-            metadata: asked.metadata.clone(),
-            created: now,
-        })
-    }
-
-    /// The card's late answer to a payment in `processing`.
-    pub(crate) fn settle(&mut self, outcome: Outcome, effects: &mut Effects) -> Settled {
-        if self.status != Status::Processing {
-            return Settled::NotAwaited;
-        }
-        match outcome {
-            Outcome::ProcessingDeclined(decline) | Outcome::Declined(decline) => {
-                self.decline(decline, effects);
-            }
-            Outcome::Processing | Outcome::Approved | Outcome::ActionRequired => {
-                self.authorize(Authorized::AsAsked, effects);
-            }
-        }
-        Settled::Now
-    }
-
-    /// The payer's answer to a payment in `requires_action`.
-    pub(crate) fn authenticate(&mut self, answer: Authentication, effects: &mut Effects) -> Settled {
-        if self.status != Status::RequiresAction {
-            return Settled::NotAwaited;
-        }
-        match answer {
-            Authentication::Complete => self.authorize(Authorized::AsAsked, effects),
-            Authentication::Fail => {
-                self.decline(&scenario::AUTHENTICATION_FAILED, effects);
-            }
-        }
-        Settled::Now
-    }
-}
-
-/// Whether a late answer found its payment waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    /// The payment moved.
-    Now,
-    /// The payment is unknown or was not waiting for this.
-    NotAwaited,
 }

@@ -22,18 +22,21 @@ pub(crate) async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<Strin
     }
 }
 
-/// `POST /sandbox/authenticate/{id}` with `outcome=complete` or `outcome=fail`; leads back to the `return_url`.
+/// `POST /sandbox/authenticate/{id}` with `outcome=complete`, `fail` or `abandon`; leads back to the `return_url`.
 pub(crate) async fn answer(State(shared): State<Arc<Shared>>, Path(id): Path<String>, body: String) -> Response {
     let form = Form::parse(body.as_bytes()).ok();
     let (answer, result) = match form.as_ref().and_then(|form| form.text("outcome")) {
         Some("complete") => (Authentication::Complete, "succeeded"),
         Some("fail") => (Authentication::Fail, "failed"),
-        Some(_) | None => return (StatusCode::BAD_REQUEST, page("Say outcome=complete or fail.")).into_response(),
+        Some("abandon") => (Authentication::Abandon, "pending"),
+        Some(_) | None => {
+            return (StatusCode::BAD_REQUEST, page("Say outcome=complete, fail or abandon.")).into_response();
+        }
     };
-    let mut state = shared.state();
-    match state.authenticate(&id, answer) {
+    match shared.authenticate(&id, answer) {
         Settled::NotAwaited => closed(),
-        Settled::Now => {
+        Settled::Now | Settled::Unchanged => {
+            let state = shared.state();
             let back = state.intents.get(&id).and_then(|intent| way_back(intent, result));
             match back {
                 Some(headers) => (StatusCode::SEE_OTHER, headers).into_response(),
@@ -61,7 +64,8 @@ fn question(intent: &Intent) -> String {
     format!(
         "Payment <code>{}</code> of {} {} (minor units).</p><form method=\"post\">\
          <button name=\"outcome\" value=\"complete\">Complete authentication</button> \
-         <button name=\"outcome\" value=\"fail\">Fail authentication</button></form><p>",
+         <button name=\"outcome\" value=\"fail\">Fail authentication</button> \
+         <button name=\"outcome\" value=\"abandon\">Leave without an answer</button></form><p>",
         intent.id, intent.amount, intent.currency
     )
 }

@@ -57,6 +57,8 @@ const CAPTURE: [&str; 6] =
     ["amount_to_capture", "expand", "final_capture", "metadata", "statement_descriptor", "statement_descriptor_suffix"];
 const CANCEL: [&str; 2] = ["cancellation_reason", "expand"];
 const REFUND: [&str; 5] = ["amount", "expand", "metadata", "payment_intent", "reason"];
+const DISPUTE: [&str; 4] = ["evidence", "expand", "metadata", "submit"];
+const CLOSE_DISPUTE: [&str; 1] = ["expand"];
 const RETRIEVE: [&str; 2] = ["client_secret", "expand"];
 
 const CANCELLATION_REASONS: [&str; 4] = ["abandoned", "duplicate", "fraudulent", "requested_by_customer"];
@@ -114,6 +116,8 @@ pub(crate) enum Action {
     Capture { id: String, amount: Option<i64>, metadata: BTreeMap<String, String> },
     Cancel { id: String, reason: Option<String> },
     Refund(Refund),
+    AnswerDispute { id: String, evidence: Option<String> },
+    CloseDispute { id: String },
 }
 
 /// Whether `latest_charge` is answered as an object.
@@ -187,6 +191,18 @@ impl Call {
         Ok(Self { action, expand: expand(form)? })
     }
 
+    /// Only `evidence[uncategorized_text]` counts, as the rest decides nothing in a sandbox.
+    pub(crate) fn answer_dispute(id: String, form: &Form) -> Result<Self, ApiError> {
+        form.allow(&[&DISPUTE])?;
+        let evidence = form.text("evidence[uncategorized_text]").map(str::to_owned);
+        Ok(Self { action: Action::AnswerDispute { id, evidence }, expand: Expand::Nothing })
+    }
+
+    pub(crate) fn close_dispute(id: String, form: &Form) -> Result<Self, ApiError> {
+        form.allow(&[&CLOSE_DISPUTE])?;
+        Ok(Self { action: Action::CloseDispute { id }, expand: Expand::Nothing })
+    }
+
     /// The kind of call, as programmed faults name it.
     pub(crate) fn operation(&self) -> Operation {
         match &self.action {
@@ -198,13 +214,14 @@ impl Call {
             Action::Capture { .. } => Operation::Capture,
             Action::Cancel { .. } => Operation::Cancel,
             Action::Refund(_) => Operation::Refund,
+            Action::AnswerDispute { .. } | Action::CloseDispute { .. } => Operation::Dispute,
         }
     }
 
     /// The payment it is about, unless it makes one.
     pub(crate) fn payment_intent(&self) -> Option<&str> {
         match &self.action {
-            Action::Create(_) => None,
+            Action::Create(_) | Action::AnswerDispute { .. } | Action::CloseDispute { .. } => None,
             Action::Confirm { id, .. } | Action::Capture { id, .. } | Action::Cancel { id, .. } => Some(id),
             Action::Refund(refund) => Some(&refund.payment_intent),
         }
@@ -215,7 +232,11 @@ impl Call {
         match &self.action {
             Action::Create(create) => create.confirmation.payment_method.as_deref(),
             Action::Confirm { confirmation, .. } => confirmation.payment_method.as_deref(),
-            Action::Capture { .. } | Action::Cancel { .. } | Action::Refund(_) => None,
+            Action::Capture { .. }
+            | Action::Cancel { .. }
+            | Action::Refund(_)
+            | Action::AnswerDispute { .. }
+            | Action::CloseDispute { .. } => None,
         }
     }
 }

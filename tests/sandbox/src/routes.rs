@@ -15,13 +15,13 @@ use axum::routing::{get, post};
 
 use crate::answer::{Answer, carry_out};
 use crate::connection::Cut;
-use crate::error::{ApiError, to_json};
+use crate::error::ApiError;
 use crate::idempotency::Key;
 use crate::params::{self, Call, Expand, Form};
 use crate::scenario::{Fault, Operation};
 use crate::shared::Shared;
 use crate::state::{Origin, Reply, State as SandboxState, Step};
-use crate::{limits, page};
+use crate::{control, limits};
 
 /// Every route of the sandbox.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -33,8 +33,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/payment_intents/{id}/cancel", post(cancel))
         .route("/v1/refunds", post(refund))
         .route("/v1/refunds/{id}", get(retrieve_refund))
-        .route("/sandbox/ledger", get(ledger))
-        .route("/sandbox/authenticate/{id}", get(page::show).post(page::answer))
+        .route("/v1/disputes/{id}", get(retrieve_dispute).post(answer_dispute))
+        .route("/v1/disputes/{id}/close", post(close_dispute))
+        .merge(control::router())
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES))
@@ -90,10 +91,16 @@ async fn retrieve_refund(State(shared): App, Path(id): Path<String>, arrival: Ar
     read(shared, Operation::RetrieveRefund, arrival, |state, _| state.refund(&id)).await
 }
 
-/// `GET /sandbox/ledger`, without a key: it is the test's, not the merchant's.
-async fn ledger(State(shared): App) -> Response {
-    let body = to_json(&shared.state().ledger);
-    Answer { status: 200, body }.into_response(Origin::Fresh)
+async fn answer_dispute(State(shared): App, Path(id): Path<String>, arrival: Arrival) -> Response {
+    change(shared, Operation::Dispute, arrival, |form| Call::answer_dispute(id, form)).await
+}
+
+async fn close_dispute(State(shared): App, Path(id): Path<String>, arrival: Arrival) -> Response {
+    change(shared, Operation::Dispute, arrival, |form| Call::close_dispute(id, form)).await
+}
+
+async fn retrieve_dispute(State(shared): App, Path(id): Path<String>, arrival: Arrival) -> Response {
+    read(shared, Operation::RetrieveDispute, arrival, |state, _| state.dispute(&id)).await
 }
 
 async fn unknown(State(shared): App, method: Method, uri: Uri) -> Response {
@@ -172,7 +179,7 @@ async fn read(
         let fault = expand.is_ok().then(|| state.faults.take(route, |_| true)).flatten();
         let found = match fault {
             Some(Fault::Throttled) => Err(ApiError::throttled()),
-            Some(Fault::Error500 | Fault::Error500AfterEffect) => Err(ApiError::internal()),
+            Some(Fault::Error500 | Fault::Error500Unstored | Fault::Error500AfterEffect) => Err(ApiError::internal()),
             _ => expand.and_then(|expand| find(&state, expand)),
         };
         (fault, found)

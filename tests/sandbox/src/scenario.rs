@@ -1,8 +1,15 @@
-//! What each magic payment method does: one table, read by the machine and by people (see [`SCENARIOS`]).
+//! What a magic payment method can do. The table of them is [`SCENARIOS`]; `docs/SANDBOX.md` is rendered from it.
 //!
 //! Not here: how a fault is carried out (`carry_out`) and how a payment moves (`machine`).
 
+mod decline;
+mod table;
+
 use std::time::Duration;
+
+pub use decline::GENERIC;
+pub(crate) use decline::{AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, CAPTURE_FAILED};
+pub use table::SCENARIOS;
 
 /// Fires on every matching call, not only on the first ones.
 pub const ALWAYS: u32 = u32::MAX;
@@ -16,8 +23,10 @@ pub enum Fault {
     AnswerLost,
     /// The connection is closed before any effect; nothing is remembered.
     DropBefore,
-    /// `500 api_error` without any effect, stored for its idempotency key.
+    /// `500 api_error` without any effect, stored for its idempotency key: Stripe replays it as long as it keeps the key.
     Error500,
+    /// `500 api_error` before any effect and before the idempotency layer: the same key may be used again at once.
+    Error500Unstored,
     /// Takes effect, then answers `500 api_error`, stored for its idempotency key.
     Error500AfterEffect,
     /// `429` with `Retry-After: 1`, before any effect and before the idempotency layer.
@@ -43,6 +52,33 @@ pub enum Fault {
     WebhookNever,
     /// The webhook is delivered three times.
     WebhookThrice,
+    /// The webhook is overtaken by the next one of its payment: it is sent right after that one, or after the
+    /// configured delay if there is none.
+    WebhookOvertaken,
+}
+
+impl Fault {
+    /// Every fault and the word for it in the control API.
+    pub const ALL: [(&str, Self); 18] = [
+        ("answer_lost", Self::AnswerLost),
+        ("drop_before", Self::DropBefore),
+        ("error_500", Self::Error500),
+        ("error_500_unstored", Self::Error500Unstored),
+        ("error_500_after_effect", Self::Error500AfterEffect),
+        ("throttled", Self::Throttled),
+        ("never_answers", Self::NeverAnswers),
+        ("half_body", Self::HalfBody),
+        ("garbage", Self::Garbage),
+        ("slow_drip", Self::SlowDrip),
+        ("delayed_1s", Self::Delayed(Duration::from_secs(1))),
+        ("delayed_30s", Self::Delayed(Duration::from_secs(30))),
+        ("declined", Self::Declined),
+        ("amount_mismatch", Self::AmountMismatch),
+        ("webhook_first", Self::WebhookFirst),
+        ("webhook_never", Self::WebhookNever),
+        ("webhook_thrice", Self::WebhookThrice),
+        ("webhook_overtaken", Self::WebhookOvertaken),
+    ];
 }
 
 impl Fault {
@@ -51,6 +87,7 @@ impl Fault {
         match self {
             Self::AnswerLost
             | Self::DropBefore
+            | Self::Error500Unstored
             | Self::Throttled
             | Self::NeverAnswers
             | Self::HalfBody
@@ -63,7 +100,8 @@ impl Fault {
             | Self::AmountMismatch
             | Self::WebhookFirst
             | Self::WebhookNever
-            | Self::WebhookThrice => false,
+            | Self::WebhookThrice
+            | Self::WebhookOvertaken => false,
         }
     }
 }
@@ -85,6 +123,25 @@ pub enum Operation {
     Retrieve,
     /// `GET /v1/refunds/{id}`.
     RetrieveRefund,
+    /// `POST /v1/disputes/{id}` and `POST /v1/disputes/{id}/close`.
+    Dispute,
+    /// `GET /v1/disputes/{id}`.
+    RetrieveDispute,
+}
+
+impl Operation {
+    /// Every operation and the word for it in the control API.
+    pub const ALL: [(&str, Self); 9] = [
+        ("create", Self::Create),
+        ("confirm", Self::Confirm),
+        ("capture", Self::Capture),
+        ("cancel", Self::Cancel),
+        ("refund", Self::Refund),
+        ("retrieve", Self::Retrieve),
+        ("retrieve_refund", Self::RetrieveRefund),
+        ("dispute", Self::Dispute),
+        ("retrieve_dispute", Self::RetrieveDispute),
+    ];
 }
 
 /// How a card is declined, in Stripe's words.
@@ -113,6 +170,59 @@ pub enum Outcome {
     Processing,
     /// `processing`, declined after the configured delay.
     ProcessingDeclined(&'static Decline),
+    /// `processing`, approved after the configured *long* delay, which should be longer than anybody waits.
+    ProcessingLong,
+    /// The payer has to authenticate, like [`Outcome::ActionRequired`]. If the payment is canceled meanwhile, the card
+    /// authorizes it all the same, after the long delay.
+    ApprovedAfterCancel,
+}
+
+/// What happens after an approved confirmation, when the merchant already believes to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aftermath {
+    /// Nothing.
+    Quiet,
+    /// A capture answers `processing` and succeeds after the delay.
+    CaptureProcessing,
+    /// A capture answers `processing` and fails after the delay.
+    CaptureProcessingFails,
+    /// A capture answers `succeeded`, and has failed after the delay.
+    CaptureFails,
+    /// A refund answers `pending` and succeeds after the delay.
+    RefundPending,
+    /// A refund answers `succeeded`, and has failed after the delay.
+    RefundFails,
+    /// The payer disputes the captured payment after the delay.
+    Disputed(DisputePlan),
+}
+
+/// How a dispute goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DisputePlan {
+    /// Whether the money is taken back at once.
+    pub kind: DisputeKind,
+    /// `dispute.reason`.
+    pub reason: &'static str,
+    /// How the bank decides, after another delay; without it, it waits for evidence or for the control API.
+    pub verdict: Option<Verdict>,
+}
+
+/// Whether a dispute has moved money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeKind {
+    /// The bank takes the money back until it has decided.
+    Chargeback,
+    /// The bank only asks; no money moves.
+    Inquiry,
+}
+
+/// How a bank decides a dispute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// For the merchant: the money comes back.
+    Won,
+    /// For the payer: it does not.
+    Lost,
 }
 
 /// Which calls of a payment a planned fault belongs to.
@@ -122,6 +232,8 @@ pub enum On {
     Confirm,
     /// The capture.
     Capture,
+    /// The refund.
+    Refund,
     /// Every call that changes something.
     Every,
 }
@@ -131,7 +243,10 @@ impl On {
         match self {
             Self::Confirm => operation == Operation::Confirm,
             Self::Capture => operation == Operation::Capture,
-            Self::Every => !matches!(operation, Operation::Retrieve | Operation::RetrieveRefund),
+            Self::Refund => operation == Operation::Refund,
+            Self::Every => {
+                !matches!(operation, Operation::Retrieve | Operation::RetrieveRefund | Operation::RetrieveDispute)
+            }
         }
     }
 }
@@ -156,132 +271,16 @@ pub struct Scenario {
     pub outcome: Outcome,
     /// What goes wrong around the calls.
     pub plan: Option<Plan>,
-    /// The row of the table below, for people.
+    /// What happens afterwards.
+    pub aftermath: Aftermath,
+    /// The PSP's side of it, for people.
     pub summary: &'static str,
+    /// Where an engine's charge with automatic capture ends, when everything that is still to come has come and a payer
+    /// who is asked authenticates. For people and for the tests of engines: the sandbox itself does not read it.
+    pub ends: &'static str,
 }
 
 /// The scenario of a payment method, if there is one.
 pub fn find(name: &str) -> Option<&'static Scenario> {
     SCENARIOS.iter().find(|scenario| scenario.name == name)
-}
-
-const fn decline(decline_code: &'static str, advice_code: &'static str) -> Decline {
-    Decline {
-        code: "card_declined",
-        decline_code: Some(decline_code),
-        advice_code: Some(advice_code),
-        message: "Your card was declined.",
-    }
-}
-
-/// The decline of [`Fault::Declined`] and of `pm_card_chargeDeclined`.
-pub static GENERIC: Decline = decline("generic_decline", "try_again_later");
-static INSUFFICIENT_FUNDS: Decline =
-    Decline { message: "Your card has insufficient funds.", ..decline("insufficient_funds", "try_again_later") };
-static FRAUDULENT: Decline = decline("fraudulent", "do_not_try_again");
-static EXPIRED: Decline = Decline {
-    code: "expired_card",
-    decline_code: None,
-    advice_code: Some("confirm_card_data"),
-    message: "Your card has expired.",
-};
-static PROCESSING_ERROR: Decline = Decline {
-    code: "processing_error",
-    decline_code: None,
-    advice_code: Some("try_again_later"),
-    message: "An error occurred while processing your card. Try again in a little bit.",
-};
-/// The payer was not there to authenticate.
-pub(crate) static AUTHENTICATION_REQUIRED: Decline = Decline {
-    code: "authentication_required",
-    decline_code: Some("authentication_required"),
-    advice_code: None,
-    message: "Your card was declined. This transaction requires authentication.",
-};
-/// The payer failed to authenticate.
-pub(crate) static AUTHENTICATION_FAILED: Decline = Decline {
-    code: "payment_intent_authentication_failure",
-    decline_code: None,
-    advice_code: None,
-    message: "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new \
-              PaymentMethod to attempt to fulfill this PaymentIntent again.",
-};
-
-const fn once(fault: Fault) -> Option<Plan> {
-    times(1, fault)
-}
-
-const fn times(times: u32, fault: Fault) -> Option<Plan> {
-    Some(Plan { on: On::Confirm, fault, times })
-}
-
-const fn on(on: On, times: u32, fault: Fault) -> Option<Plan> {
-    Some(Plan { on, fault, times })
-}
-
-/// Writes each row once: into the table the machine reads, and into the table of the documentation.
-macro_rules! scenarios {
-    ($($name:literal, $outcome:expr, $plan:expr, $summary:literal;)*) => {
-        /// Every magic payment method. "First" means the first call per payment (per `metadata[fincore_payment]`,
-        /// else per PaymentIntent or idempotency key).
-        ///
-        /// | `payment_method` | what happens |
-        /// |---|---|
-        $(#[doc = concat!("| `", $name, "` | ", $summary, " |")])*
-        pub static SCENARIOS: &[Scenario] = &[$(
-            Scenario { name: $name, outcome: $outcome, plan: $plan, summary: $summary },
-        )*];
-    };
-}
-
-use Fault as F;
-use Outcome as O;
-
-scenarios! {
-    "pm_card_visa", O::Approved, None, "approved";
-    "pm_card_mastercard", O::Approved, None, "approved";
-    "pm_card_chargeDeclined", O::Declined(&GENERIC), None, "402 `card_declined`, `generic_decline`";
-    "pm_card_visa_chargeDeclined", O::Declined(&GENERIC), None, "402 `card_declined`, `generic_decline`";
-    "pm_card_chargeDeclinedInsufficientFunds", O::Declined(&INSUFFICIENT_FUNDS), None,
-        "402 `card_declined`, `insufficient_funds`";
-    "pm_card_chargeDeclinedExpiredCard", O::Declined(&EXPIRED), None, "402 `expired_card`";
-    "pm_card_chargeDeclinedFraudulent", O::Declined(&FRAUDULENT), None, "402 `card_declined`, `fraudulent`";
-    "pm_card_chargeDeclinedProcessingError", O::Declined(&PROCESSING_ERROR), None, "402 `processing_error`";
-    "pm_card_authenticationRequired", O::ActionRequired, None,
-        "`requires_action`; the redirect leads to a page of the sandbox that completes or fails it";
-    "pm_sandbox_processing", O::Processing, None, "`processing`; approved after the delay, with the webhook";
-    "pm_sandbox_processing_declined", O::ProcessingDeclined(&GENERIC), None,
-        "`processing`; declined after the delay, with the webhook";
-    "pm_sandbox_answer_lost", O::Approved, once(F::AnswerLost),
-        "first confirmation: takes effect, connection closed without an answer";
-    "pm_sandbox_drop_before", O::Approved, once(F::DropBefore),
-        "first confirmation: connection closed before any effect";
-    "pm_sandbox_error_500_then_ok", O::Approved, once(F::Error500),
-        "first confirmation: 500 without effect, stored for its key; a new key is approved";
-    "pm_sandbox_error_500_after_effect", O::Approved, once(F::Error500AfterEffect),
-        "first confirmation: takes effect, 500, stored for its key";
-    "pm_sandbox_throttled_twice", O::Approved, times(2, F::Throttled),
-        "first two confirmations: 429 with `Retry-After: 1`, not stored";
-    "pm_sandbox_timeout_after_charge", O::Approved, once(F::NeverAnswers),
-        "first confirmation: takes effect, never answers";
-    "pm_sandbox_half_body", O::Approved, once(F::HalfBody),
-        "first confirmation: takes effect, half of the body, then closed";
-    "pm_sandbox_garbage", O::Approved, once(F::Garbage),
-        "first confirmation: takes effect, 200 with something that is not JSON";
-    "pm_sandbox_slow_drip", O::Approved, once(F::SlowDrip),
-        "first confirmation: takes effect, a byte every 200 ms, endless";
-    "pm_sandbox_webhook_first", O::Approved, on(On::Every, ALWAYS, F::WebhookFirst),
-        "approved; every webhook arrives before its answer";
-    "pm_sandbox_webhook_never", O::Approved, on(On::Every, ALWAYS, F::WebhookNever),
-        "approved; no webhook is sent";
-    "pm_sandbox_webhook_thrice", O::Approved, on(On::Every, ALWAYS, F::WebhookThrice),
-        "approved; every webhook arrives three times";
-    "pm_sandbox_amount_mismatch", O::Approved, times(ALWAYS, F::AmountMismatch),
-        "approved for one minor unit more than asked";
-    "pm_sandbox_capture_answer_lost", O::Approved, on(On::Capture, 1, F::AnswerLost),
-        "approved; first capture: takes effect, connection closed without an answer";
-    "pm_sandbox_capture_declined", O::Approved, on(On::Capture, ALWAYS, F::Declined),
-        "approved; every capture answers 402 and changes nothing";
-    "pm_sandbox_always_500", O::Approved, times(ALWAYS, F::Error500),
-        "every confirmation: 500 without effect";
 }

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::idempotency::Key;
+use crate::machine::{Authentication, Pace, Settled};
 use crate::params::Call;
-use crate::scenario::Operation;
-use crate::state::{Reply, State, Step};
+use crate::scenario::{DisputePlan, Operation, Verdict};
+use crate::state::{Late, Reply, State, Step};
 use crate::webhook::Webhooks;
 
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(crate) struct Shared {
     pub(crate) authorization: String,
     pub(crate) base_url: String,
     pub(crate) processing_delay: Duration,
+    pub(crate) long_delay: Duration,
+    /// Changes may come from a thread outside the runtime.
+    pub(crate) runtime: Handle,
     pub(crate) down: Arc<AtomicBool>,
     pub(crate) counters: Counters,
     pub(crate) stop: CancellationToken,
@@ -36,8 +41,8 @@ impl Shared {
     /// One call, as [`State::perform`].
     pub(crate) fn perform(self: &Arc<Self>, call: &Call, key: Option<&Key>) -> Step {
         let step = self.state().perform(call, key);
-        if let Step::Done(Reply { processing: Some(id), .. }) = &step {
-            self.settle_later(id.clone());
+        if let Step::Done(reply) = &step {
+            self.arm(&reply.later);
         }
         step
     }
@@ -56,25 +61,61 @@ impl Shared {
                 () = tokio::time::sleep(delay) => {}
             }
             let reply = shared.state().perform_delayed(&call, key.as_ref());
-            if let Some(id) = &reply.processing {
-                shared.settle_later(id.clone());
-            }
+            shared.arm(&reply.later);
             Some(reply)
         });
         task.await.ok().flatten()
     }
 
-    /// Lets the card answer after the configured delay.
-    pub(crate) fn settle_later(self: &Arc<Self>, id: String) {
-        let shared = Arc::clone(self);
-        tokio::spawn(async move {
-            tokio::select! {
-                () = shared.stop.cancelled() => {}
-                () = tokio::time::sleep(shared.processing_delay) => {
-                    shared.state().settle(&id);
+    /// Lets what is still to come happen after its delay.
+    pub(crate) fn arm(self: &Arc<Self>, later: &[Late]) {
+        for late in later {
+            let (shared, late) = (Arc::clone(self), late.clone());
+            let delay = match late.pace {
+                Pace::Soon => self.processing_delay,
+                Pace::Long => self.long_delay,
+            };
+            self.runtime.spawn(async move {
+                tokio::select! {
+                    () = shared.stop.cancelled() => {}
+                    () = tokio::time::sleep(delay) => {
+                        shared.happen(&late);
+                    }
                 }
-            }
-        });
+            });
+        }
+    }
+
+    /// It happens now.
+    pub(crate) fn happen(self: &Arc<Self>, late: &Late) -> Settled {
+        self.armed(|state| state.happen(late))
+    }
+
+    /// As [`State::authenticate`].
+    pub(crate) fn authenticate(self: &Arc<Self>, payment_intent: &str, answer: Authentication) -> Settled {
+        self.armed(|state| state.authenticate(payment_intent, answer))
+    }
+
+    /// As [`State::open_dispute`].
+    pub(crate) fn open_dispute(self: &Arc<Self>, payment_intent: &str, plan: DisputePlan) -> Settled {
+        self.armed(|state| state.open_dispute(payment_intent, plan))
+    }
+
+    /// As [`State::close_dispute`].
+    pub(crate) fn close_dispute(self: &Arc<Self>, dispute: &str, verdict: Verdict) -> Settled {
+        self.armed(|state| state.close_dispute(dispute, verdict))
+    }
+
+    fn armed(self: &Arc<Self>, change: impl FnOnce(&mut State) -> (Settled, Vec<Late>)) -> Settled {
+        let (settled, later) = change(&mut self.state());
+        self.arm(&later);
+        settled
+    }
+
+    /// Everything that is still to come happens now, one step each. Returns how many steps.
+    pub(crate) fn settle(self: &Arc<Self>) -> usize {
+        let awaited = self.state().awaited();
+        awaited.iter().filter(|late| self.happen(late) == Settled::Now).count() + self.webhooks.send_overtaken()
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -102,6 +143,10 @@ pub struct Requests {
     pub refund: u64,
     /// `GET /v1/refunds/{id}`.
     pub retrieve_refund: u64,
+    /// `POST /v1/disputes/{id}` and `POST /v1/disputes/{id}/close`.
+    pub dispute: u64,
+    /// `GET /v1/disputes/{id}`.
+    pub retrieve_dispute: u64,
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +158,8 @@ pub(crate) struct Counters {
     cancel: AtomicU64,
     refund: AtomicU64,
     retrieve_refund: AtomicU64,
+    dispute: AtomicU64,
+    retrieve_dispute: AtomicU64,
 }
 
 impl Counters {
@@ -126,6 +173,8 @@ impl Counters {
             Operation::Cancel => &self.cancel,
             Operation::Refund => &self.refund,
             Operation::RetrieveRefund => &self.retrieve_refund,
+            Operation::Dispute => &self.dispute,
+            Operation::RetrieveDispute => &self.retrieve_dispute,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -140,6 +189,8 @@ impl Counters {
             cancel: read(&self.cancel),
             refund: read(&self.refund),
             retrieve_refund: read(&self.retrieve_refund),
+            dispute: read(&self.dispute),
+            retrieve_dispute: read(&self.retrieve_dispute),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Not here: HTTP (`routes`, `answer`) and the rules of a payment's states (`machine`).
 
 mod act;
+mod late;
 mod replay;
 
 use std::borrow::Cow;
@@ -17,15 +18,17 @@ use tokio::task::JoinHandle;
 
 use crate::answer::Answer;
 use crate::error::{ApiError, to_json};
+use crate::event::{About, Effects, Event};
 use crate::faults::Faults;
 use crate::idempotency::{Answers, Key, Known};
-use crate::intent::{ChargeView, Intent, IntentView, Refund, RefundView};
+use crate::intent::{ChargeView, DisputeView, Intent, IntentView, Refund, RefundView};
 use crate::journal::{AnswerRecord, Fired, Journal, Keys, Record};
 use crate::ledger::Entry;
-use crate::machine::{Authentication, Effects, EventKind, Settled};
 use crate::params::{Action, Call, Expand};
-use crate::scenario::{self, Fault, Outcome, Scenario};
-use crate::webhook::{Sending, Webhooks};
+use crate::scenario::{self, Fault, Scenario};
+use crate::webhook::{EventRecord, Sending, Webhooks};
+
+pub(crate) use late::Late;
 
 /// Where an answer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,13 +46,13 @@ pub(crate) struct Reply {
     pub(crate) fault: Option<Fault>,
     /// The webhook on its way, for faults that wait for it.
     pub(crate) delivery: Option<JoinHandle<()>>,
-    /// A payment that waits for the card's late answer.
-    pub(crate) processing: Option<String>,
+    /// What is still to come because of the call.
+    pub(crate) later: Vec<Late>,
 }
 
 impl Reply {
     pub(crate) fn plain(answer: Answer) -> Self {
-        Self { answer, origin: Origin::Fresh, fault: None, delivery: None, processing: None }
+        Self { answer, origin: Origin::Fresh, fault: None, delivery: None, later: Vec::new() }
     }
 }
 
@@ -65,6 +68,8 @@ pub(crate) enum Step {
 pub(crate) struct State {
     pub(crate) intents: HashMap<String, Intent>,
     pub(crate) refunds: HashMap<String, Refund>,
+    /// Which payment each dispute is about.
+    disputes: HashMap<String, String>,
     pub(crate) ledger: Vec<Entry>,
     pub(crate) faults: Faults,
     answers: Answers,
@@ -99,7 +104,7 @@ impl State {
                 }
                 Step::Later(delay)
             }
-            Some(fault @ (Fault::Throttled | Fault::DropBefore)) => {
+            Some(fault @ (Fault::Throttled | Fault::DropBefore | Fault::Error500Unstored)) => {
                 self.write(&touched, &[], None);
                 Step::Done(self.before_effect(fault))
             }
@@ -121,7 +126,7 @@ impl State {
             Known::Finished(answer) => {
                 let fault = self.faults.take(call.operation(), Fault::is_about_the_wire);
                 return Some(match fault {
-                    Some(Fault::Throttled) => self.before_effect(Fault::Throttled),
+                    Some(fault @ (Fault::Throttled | Fault::Error500Unstored)) => self.before_effect(fault),
                     fault => Reply { origin: Origin::Replayed, fault, ..Reply::plain(answer) },
                 });
             }
@@ -129,9 +134,10 @@ impl State {
         Some(Reply::plain(error.into_answer(&self.base_url)))
     }
 
-    /// The reply to a call that is turned away: 429, or nothing at all.
+    /// The reply to a call that is turned away: 429, 500, or nothing at all.
     fn before_effect(&self, fault: Fault) -> Reply {
-        let answer = ApiError::throttled().into_answer(&self.base_url);
+        let error = if fault == Fault::Error500Unstored { ApiError::internal() } else { ApiError::throttled() };
+        let answer = error.into_answer(&self.base_url);
         Reply { fault: Some(fault), ..Reply::plain(answer) }
     }
 
@@ -145,7 +151,12 @@ impl State {
         }
         let reference = match &call.action {
             Action::Create(create) => create.metadata.get("fincore_payment").map(String::as_str),
-            Action::Confirm { .. } | Action::Capture { .. } | Action::Cancel { .. } | Action::Refund(_) => None,
+            Action::Confirm { .. }
+            | Action::Capture { .. }
+            | Action::Cancel { .. }
+            | Action::Refund(_)
+            | Action::AnswerDispute { .. }
+            | Action::CloseDispute { .. } => None,
         };
         let subject = reference
             .or_else(|| intent?.reference())
@@ -174,36 +185,9 @@ impl State {
         }
         self.write(&touched, &effects.entries, key.zip(Some(&answer)));
         let delivery = self.emit(&touched, &effects, Sending::of(fault));
-        let waits = effects.event == Some(EventKind::Processing);
         self.ledger.append(&mut effects.entries);
-        let processing = touched.intent.filter(|_| waits);
-        Reply { fault, delivery, processing, ..Reply::plain(answer) }
-    }
-
-    /// The late answer of the card to a payment in `processing`.
-    pub(crate) fn settle(&mut self, id: &str) -> Settled {
-        self.late(id, |intent, effects| {
-            let scenario = intent.payment_method.as_deref().and_then(scenario::find);
-            intent.settle(scenario.map_or(Outcome::Approved, |scenario| scenario.outcome), effects)
-        })
-    }
-
-    /// The answer of the payer to a payment in `requires_action`.
-    pub(crate) fn authenticate(&mut self, id: &str, answer: Authentication) -> Settled {
-        self.late(id, |intent, effects| intent.authenticate(answer, effects))
-    }
-
-    fn late(&mut self, id: &str, change: impl FnOnce(&mut Intent, &mut Effects) -> Settled) -> Settled {
-        let Some(intent) = self.intents.get_mut(id) else { return Settled::NotAwaited };
-        let mut effects = Effects::default();
-        let settled = change(intent, &mut effects);
-        if settled == Settled::Now {
-            let touched = Touched { intent: Some(id.to_owned()), ..Touched::default() };
-            self.write(&touched, &effects.entries, None);
-            self.emit(&touched, &effects, Sending::Once);
-            self.ledger.append(&mut effects.entries);
-        }
-        settled
+        let later = self.still_to_come(&touched);
+        Reply { fault, delivery, later, ..Reply::plain(answer) }
     }
 
     /// A PaymentIntent as JSON.
@@ -227,20 +211,39 @@ impl State {
         }
     }
 
-    /// Queues the webhook of what happened.
-    fn emit(&self, touched: &Touched, effects: &Effects, sending: Sending) -> Option<JoinHandle<()>> {
-        let kind = effects.event?;
+    /// A dispute as JSON.
+    pub(crate) fn dispute(&self, id: &str) -> Result<Bytes, ApiError> {
+        let view = self.disputed(id).and_then(|payment_intent| self.intents.get(payment_intent));
+        let view = view.and_then(DisputeView::new).ok_or_else(|| ApiError::missing("dispute", "dispute", id))?;
+        Ok(to_json(&view))
+    }
+
+    /// The payment that a dispute is about.
+    fn disputed(&self, id: &str) -> Option<&str> {
+        self.disputes.get(id).map(String::as_str)
+    }
+
+    /// Queues the webhooks of what happened.
+    fn emit(&mut self, touched: &Touched, effects: &Effects, sending: Sending) -> Option<JoinHandle<()>> {
         let intent = self.intents.get(touched.intent.as_deref()?)?;
-        let object = match kind {
-            EventKind::ChargeRefunded => to_json(&ChargeView::new(intent)),
-            EventKind::AmountCapturableUpdated
-            | EventKind::Succeeded
-            | EventKind::PaymentFailed
-            | EventKind::Canceled
-            | EventKind::RequiresAction
-            | EventKind::Processing => to_json(&IntentView::new(intent, &self.base_url, Expand::Nothing)),
-        };
-        self.webhooks.emit(kind, &intent.id, &object, sending)
+        if let Some(dispute) = &intent.dispute {
+            self.disputes.insert(dispute.id.clone(), intent.id.clone());
+        }
+        let refund = touched.refund.as_ref().and_then(|id| self.refunds.get(id));
+        let records = effects.events.iter().filter_map(|event| {
+            let object = self.rendered(event, intent, refund)?;
+            Some(EventRecord::new(event, &intent.id, &object))
+        });
+        self.webhooks.emit(records.collect(), sending)
+    }
+
+    fn rendered(&self, event: &Event, intent: &Intent, refund: Option<&Refund>) -> Option<Bytes> {
+        Some(match event.kind.about() {
+            About::Intent => to_json(&IntentView::new(intent, &self.base_url, Expand::Nothing)),
+            About::Charge => to_json(&ChargeView::new(intent)?),
+            About::Refund => to_json(&RefundView::new(refund?)),
+            About::Dispute => to_json(&DisputeView::new(intent)?),
+        })
     }
 
     /// One line of the journal with what the call changed.

@@ -5,9 +5,10 @@
 
 mod deliver;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -20,7 +21,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::machine::EventKind;
+use crate::error::to_json;
+use crate::event::Event;
 use crate::scenario::Fault;
 use crate::{API_VERSION, clock, ids, limits};
 
@@ -85,6 +87,8 @@ pub(crate) enum Sending {
     Never,
     Once,
     Thrice,
+    /// After the next one of its payment.
+    Overtaken,
 }
 
 impl Sending {
@@ -92,6 +96,7 @@ impl Sending {
         match fault {
             Some(Fault::WebhookNever) => Self::Never,
             Some(Fault::WebhookThrice) => Self::Thrice,
+            Some(Fault::WebhookOvertaken) => Self::Overtaken,
             _ => Self::Once,
         }
     }
@@ -103,6 +108,8 @@ struct Outbox {
     mode: WebhookMode,
     /// `Some` while webhooks are held.
     held: Option<Vec<Arc<EventRecord>>>,
+    /// Events that let the next one of their payment pass, by payment.
+    overtaken: HashMap<String, Arc<EventRecord>>,
     recorded: VecDeque<Arc<EventRecord>>,
 }
 
@@ -115,12 +122,20 @@ pub(crate) struct Webhooks {
     runtime: Handle,
     slots: Semaphore,
     under_way: watch::Sender<usize>,
+    /// How long an event waits to be overtaken.
+    patience: Duration,
     stop: CancellationToken,
 }
 
 impl Webhooks {
-    pub(crate) fn new(url: Option<String>, secret: String, stop: CancellationToken) -> io::Result<Arc<Self>> {
-        let outbox = Outbox { url, mode: WebhookMode::On, held: None, recorded: VecDeque::new() };
+    pub(crate) fn new(
+        url: Option<String>,
+        secret: String,
+        patience: Duration,
+        stop: CancellationToken,
+    ) -> io::Result<Arc<Self>> {
+        let outbox =
+            Outbox { url, mode: WebhookMode::On, held: None, overtaken: HashMap::new(), recorded: VecDeque::new() };
         Ok(Arc::new(Self {
             outbox: Mutex::new(outbox),
             secret,
@@ -128,49 +143,93 @@ impl Webhooks {
             runtime: Handle::current(),
             slots: Semaphore::new(limits::WEBHOOK_CONCURRENCY),
             under_way: watch::Sender::new(0),
+            patience,
             stop,
         }))
     }
 
-    /// Records an event and, unless something is against it, sends it in the background.
-    pub(crate) fn emit(
-        self: &Arc<Self>,
-        kind: EventKind,
-        payment_intent: &str,
-        object: &[u8],
-        sending: Sending,
-    ) -> Option<JoinHandle<()>> {
-        let event = Arc::new(event(kind, payment_intent, object));
+    /// Records events and, unless something is against it, sends them in the background, one after the other.
+    pub(crate) fn emit(self: &Arc<Self>, events: Vec<EventRecord>, sending: Sending) -> Option<JoinHandle<()>> {
         let mut outbox = self.outbox();
-        if outbox.recorded.len() >= limits::STORED_EVENTS {
-            outbox.recorded.pop_front();
+        let mut batch = Vec::new();
+        for event in events.into_iter().map(Arc::new) {
+            outbox.record(Arc::clone(&event));
+            if outbox.mode == WebhookMode::On {
+                batch.extend(self.due(&mut outbox, event, sending));
+            }
         }
-        outbox.recorded.push_back(Arc::clone(&event));
-        let copies = match sending {
-            Sending::Never => return None,
-            Sending::Once => 1,
-            Sending::Thrice => 3,
-        };
-        if outbox.mode == WebhookMode::Off {
+        self.send(outbox, batch)
+    }
+
+    /// What is to be sent now that this event has happened.
+    fn due(self: &Arc<Self>, outbox: &mut Outbox, event: Arc<EventRecord>, sending: Sending) -> Vec<Arc<EventRecord>> {
+        match sending {
+            Sending::Never => Vec::new(),
+            Sending::Once => vec![event],
+            Sending::Thrice => vec![event; 3],
+            Sending::Overtaken => match outbox.overtaken.remove(&event.payment_intent) {
+                Some(earlier) => vec![event, earlier],
+                None => {
+                    self.send_at_the_latest(&event);
+                    outbox.overtaken.insert(event.payment_intent.clone(), event);
+                    Vec::new()
+                }
+            },
+        }
+    }
+
+    /// An event that nothing overtakes is sent all the same.
+    fn send_at_the_latest(self: &Arc<Self>, event: &EventRecord) {
+        let (webhooks, id, payment) = (Arc::clone(self), event.id.clone(), event.payment_intent.clone());
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = webhooks.stop.cancelled() => return,
+                () = tokio::time::sleep(webhooks.patience) => {}
+            }
+            let mut outbox = webhooks.outbox();
+            if outbox.overtaken.get(&payment).is_some_and(|event| event.id == id)
+                && let Some(event) = outbox.overtaken.remove(&payment)
+            {
+                webhooks.send(outbox, vec![event]);
+            }
+        });
+    }
+
+    /// Sends every event that waits to be overtaken. Returns how many there were.
+    pub(crate) fn send_overtaken(self: &Arc<Self>) -> usize {
+        let mut outbox = self.outbox();
+        let events: Vec<_> = outbox.overtaken.drain().map(|(_, event)| event).collect();
+        let count = events.len();
+        self.send(outbox, events);
+        count
+    }
+
+    /// Holds the events, or sends them.
+    fn send(
+        self: &Arc<Self>,
+        mut outbox: MutexGuard<'_, Outbox>,
+        events: Vec<Arc<EventRecord>>,
+    ) -> Option<JoinHandle<()>> {
+        if events.is_empty() {
             return None;
         }
         if let Some(held) = &mut outbox.held {
-            if held.len() + copies <= limits::STORED_EVENTS {
-                held.extend(std::iter::repeat_n(event, copies));
+            if held.len() + events.len() <= limits::STORED_EVENTS {
+                held.extend(events);
             }
             return None;
         }
         outbox.url.as_ref()?;
         drop(outbox);
         if *self.under_way.borrow() >= limits::WEBHOOK_QUEUE {
-            tracing::warn!(event = event.id, "sandbox webhook queue is full; the event is not sent");
+            tracing::warn!("sandbox webhook queue is full; an event is not sent");
             return None;
         }
-        Some(self.send(vec![event; copies]))
+        Some(self.post(events))
     }
 
     /// Sends events one after the other in the background.
-    fn send(self: &Arc<Self>, events: Vec<Arc<EventRecord>>) -> JoinHandle<()> {
+    fn post(self: &Arc<Self>, events: Vec<Arc<EventRecord>>) -> JoinHandle<()> {
         let turn = deliver::Turn::new(Arc::clone(self));
         self.runtime.spawn(async move {
             for event in &events {
@@ -231,17 +290,31 @@ impl Webhooks {
     }
 }
 
-/// Stripe's event object around a rendered one.
-fn event(kind: EventKind, payment_intent: &str, object: &[u8]) -> EventRecord {
-    let id = ids::new("evt_");
-    let head = format!(
-        r#"{{"id":"{id}","object":"event","api_version":"{API_VERSION}","created":{},"livemode":false,"pending_webhooks":1,"request":{{"id":null,"idempotency_key":null}},"type":"{}","data":{{"object":"#,
-        clock::now(),
-        kind.name(),
-    );
-    let mut body = Vec::with_capacity(head.len() + object.len() + 2);
-    body.extend_from_slice(head.as_bytes());
-    body.extend_from_slice(object);
-    body.extend_from_slice(b"}}");
-    EventRecord { id, kind: kind.name(), payment_intent: payment_intent.to_owned(), body: body.into() }
+impl Outbox {
+    fn record(&mut self, event: Arc<EventRecord>) {
+        if self.recorded.len() >= limits::STORED_EVENTS {
+            self.recorded.pop_front();
+        }
+        self.recorded.push_back(event);
+    }
+}
+
+impl EventRecord {
+    /// Stripe's event object around a rendered one.
+    pub(crate) fn new(event: &Event, payment_intent: &str, object: &[u8]) -> Self {
+        let (id, kind) = (ids::new("evt_"), event.kind.name());
+        let head = format!(
+            r#"{{"id":"{id}","object":"event","api_version":"{API_VERSION}","created":{},"livemode":false,"pending_webhooks":1,"request":{{"id":null,"idempotency_key":null}},"type":"{kind}","data":{{"object":"#,
+            clock::now(),
+        );
+        let mut body = Vec::with_capacity(head.len() + object.len() + 2);
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(object);
+        if let Some(previous) = &event.previous {
+            body.extend_from_slice(br#","previous_attributes":"#);
+            body.extend_from_slice(&to_json(previous));
+        }
+        body.extend_from_slice(b"}}");
+        Self { id, kind, payment_intent: payment_intent.to_owned(), body: body.into() }
+    }
 }

@@ -6,70 +6,14 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode};
-use sandbox::{Authentication, Config, EntryKind, Fault, Operation, Sandbox};
+use reqwest::{Client, StatusCode};
+use sandbox::{Authentication, Config, EntryKind, Fault, Operation};
 use serde_json::Value;
 
-const KEY: &str = "Bearer sk_test_sandbox";
+#[path = "support/merchant.rs"]
+mod merchant;
 
-struct Merchant {
-    sandbox: Sandbox,
-    client: Client,
-}
-
-impl Merchant {
-    async fn new(config: Config) -> Self {
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
-        Self { sandbox: Sandbox::start(config).await.unwrap(), client }
-    }
-
-    async fn post(&self, path: &str, key: &str, form: &[(&str, &str)]) -> reqwest::Result<Response> {
-        let url = format!("{}{path}", self.sandbox.url());
-        self.client
-            .post(url)
-            .header("authorization", KEY)
-            .header("idempotency-key", key)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(serde_html_form::to_string(form).unwrap())
-            .send()
-            .await
-    }
-
-    async fn call(&self, path: &str, key: &str, form: &[(&str, &str)]) -> (u16, Value) {
-        let response = self.post(path, key, form).await.unwrap();
-        (response.status().as_u16(), response.json().await.unwrap())
-    }
-
-    async fn pay(&self, key: &str, payment_method: &str) -> (u16, Value) {
-        self.call("/v1/payment_intents", key, &charge(payment_method)).await
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let url = format!("{}{path}", self.sandbox.url());
-        self.client.get(url).header("authorization", KEY).send().await.unwrap().json().await.unwrap()
-    }
-
-    fn ledger(&self) -> Vec<(EntryKind, i64)> {
-        self.sandbox.ledger().into_iter().map(|entry| (entry.kind, entry.amount_minor)).collect()
-    }
-}
-
-fn charge(payment_method: &str) -> Vec<(&str, &str)> {
-    vec![
-        ("amount", "1000"),
-        ("currency", "eur"),
-        ("payment_method", payment_method),
-        ("payment_method_types[]", "card"),
-        ("capture_method", "manual"),
-        ("confirm", "true"),
-        ("metadata[fincore_payment]", "ch_1"),
-    ]
-}
-
-fn path(intent: &Value, action: &str) -> String {
-    format!("/v1/payment_intents/{}{action}", intent["id"].as_str().unwrap())
-}
+use merchant::{Merchant, charge, path};
 
 #[tokio::test]
 async fn a_payment_is_authorized_captured_and_refunded_and_the_ledger_shows_each_once() {

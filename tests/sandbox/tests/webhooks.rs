@@ -4,47 +4,12 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may stop at the first surprise, too")]
 
-use std::sync::{Arc, Mutex};
+#[path = "support/merchant.rs"]
+mod merchant;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use axum::{Router, body::Bytes};
+use merchant::Inbox;
 use sandbox::{Config, Delivery, ReleaseOrder, Sandbox, WebhookMode, sign};
 use serde_json::Value;
-
-#[derive(Clone, Default)]
-struct Inbox {
-    received: Arc<Mutex<Vec<(String, Bytes)>>>,
-    refusals: Arc<Mutex<u32>>,
-}
-
-impl Inbox {
-    async fn open(&self) -> String {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let app = Router::new().route("/hook", post(receive)).with_state(self.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        url
-    }
-
-    fn kinds(&self) -> Vec<String> {
-        let received = std::mem::take(&mut *self.received.lock().unwrap());
-        let kind = |body: &Bytes| serde_json::from_slice::<Value>(body).unwrap()["type"].as_str().unwrap().to_owned();
-        received.iter().map(|(_, body)| kind(body)).collect()
-    }
-}
-
-async fn receive(State(inbox): State<Inbox>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let mut refusals = inbox.refusals.lock().unwrap();
-    if *refusals > 0 {
-        *refusals -= 1;
-        return StatusCode::INTERNAL_SERVER_ERROR;
-    }
-    let signature = headers["stripe-signature"].to_str().unwrap().to_owned();
-    inbox.received.lock().unwrap().push((signature, body));
-    StatusCode::OK
-}
 
 async fn pay(sandbox: &Sandbox, payment_method: &str) -> u16 {
     rustls::crypto::ring::default_provider().install_default().ok();

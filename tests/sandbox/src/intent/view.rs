@@ -1,4 +1,4 @@
-//! The wire format of PaymentIntent, Charge and Refund, borrowed from the remembered objects.
+//! The wire format of PaymentIntent and Charge, borrowed from the remembered objects.
 //!
 //! Not here: fields of Stripe's that no payment engine reads; they are left out rather than invented.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{CaptureMethod, Intent, Refund, Status};
+use super::{CaptureMethod, Intent, Status};
 use crate::params::Expand;
 
 #[derive(Serialize)]
@@ -157,6 +157,8 @@ pub(crate) struct ChargeView<'a> {
     captured: bool,
     created: i64,
     currency: &'a str,
+    dispute: Option<&'a str>,
+    disputed: bool,
     failure_code: Option<&'a str>,
     failure_message: Option<&'a str>,
     livemode: bool,
@@ -175,7 +177,7 @@ impl<'a> ChargeView<'a> {
         let refusal = intent.last_refusal.as_ref();
         let (paid, status) = match (refusal, intent.status) {
             (Some(_), _) => (false, "failed"),
-            (None, Status::Processing) => (false, "pending"),
+            (None, Status::Processing) if intent.capturing.is_none() => (false, "pending"),
             (None, _) => (true, "succeeded"),
         };
         Some(Self {
@@ -183,10 +185,12 @@ impl<'a> ChargeView<'a> {
             object: "charge",
             amount: if paid { intent.amount_authorized } else { intent.amount },
             amount_captured: intent.amount_received,
-            amount_refunded: intent.amount_refunded,
+            amount_refunded: intent.amount_refunded + released(intent),
             captured: intent.amount_received > 0,
             created: intent.created,
             currency: &intent.currency,
+            dispute: intent.dispute.as_ref().map(|dispute| dispute.id.as_str()),
+            disputed: intent.dispute.is_some(),
             failure_code: refusal.map(|refusal| refusal.code.as_str()),
             failure_message: refusal.map(|refusal| refusal.message.as_str()),
             livemode: false,
@@ -203,33 +207,7 @@ impl<'a> ChargeView<'a> {
     }
 }
 
-#[derive(Serialize)]
-pub(crate) struct RefundView<'a> {
-    id: &'a str,
-    object: &'static str,
-    amount: i64,
-    charge: Option<&'a str>,
-    created: i64,
-    currency: &'a str,
-    metadata: &'a BTreeMap<String, String>,
-    payment_intent: &'a str,
-    reason: Option<&'a str>,
-    status: &'static str,
-}
-
-impl<'a> RefundView<'a> {
-    pub(crate) fn new(refund: &'a Refund) -> Self {
-        Self {
-            id: &refund.id,
-            object: "refund",
-            amount: refund.amount,
-            charge: refund.charge.as_deref(),
-            created: refund.created,
-            currency: &refund.currency,
-            metadata: &refund.metadata,
-            payment_intent: &refund.payment_intent,
-            reason: refund.reason.as_deref(),
-            status: "succeeded",
-        }
-    }
+/// What a partial capture left: Stripe counts it as refunded ("any additional amount is automatically refunded").
+fn released(intent: &Intent) -> i64 {
+    if intent.amount_received > 0 { intent.amount_authorized - intent.amount_received } else { 0 }
 }

@@ -7,9 +7,10 @@ use axum::body::Bytes;
 use super::{State, Touched, scenario_of};
 use crate::clock::now;
 use crate::error::{ApiError, to_json};
+use crate::event::Effects;
 use crate::intent::{Intent, RefundView};
 use crate::limits;
-use crate::machine::{Authorized, Effects};
+use crate::machine::Authorized;
 use crate::params::{self, Action, Call, Confirmation, Create, CreateMode};
 use crate::scenario::{self, Fault, Outcome};
 
@@ -43,6 +44,14 @@ impl State {
                 intent.cancel(reason.clone(), now(), effects)?;
             }
             Action::Refund(asked) => return self.pay_back(asked, fault, effects, touched),
+            Action::AnswerDispute { id, evidence } => {
+                self.touch_disputed(id, touched)?.answer_dispute(evidence.as_deref(), now(), effects)?;
+                return self.dispute(id);
+            }
+            Action::CloseDispute { id } => {
+                self.touch_disputed(id, touched)?.give_up_dispute(now(), effects)?;
+                return self.dispute(id);
+            }
         }
         let id = touched.intent.as_deref().unwrap_or_default();
         self.intent(id, call.expand)
@@ -88,6 +97,12 @@ impl State {
         touched.refund = Some(refund.id.clone());
         self.refunds.insert(refund.id.clone(), refund);
         Ok(body)
+    }
+
+    fn touch_disputed(&mut self, id: &str, touched: &mut Touched) -> Result<&mut Intent, ApiError> {
+        let payment_intent = self.disputed(id).map(str::to_owned);
+        let payment_intent = payment_intent.ok_or_else(|| ApiError::missing("dispute", "dispute", id))?;
+        self.touch(&payment_intent, touched)
     }
 
     fn touch(&mut self, id: &str, touched: &mut Touched) -> Result<&mut Intent, ApiError> {

@@ -11,7 +11,6 @@ use super::State;
 use crate::answer::Answer;
 use crate::faults::Faults;
 use crate::idempotency::{Answers, Key};
-use crate::intent::Status;
 use crate::journal::{Journal, Keys, Record};
 use crate::webhook::Webhooks;
 
@@ -20,6 +19,7 @@ impl State {
         let mut state = Self {
             intents: HashMap::new(),
             refunds: HashMap::new(),
+            disputes: HashMap::new(),
             ledger: Vec::new(),
             faults: Faults::default(),
             answers: Answers::default(),
@@ -33,17 +33,14 @@ impl State {
         Ok(state)
     }
 
-    /// Payments that waited for the card when the sandbox ended.
-    pub(crate) fn processing(&self) -> Vec<String> {
-        let waiting = self.intents.values().filter(|intent| intent.status == Status::Processing);
-        waiting.map(|intent| intent.id.clone()).collect()
-    }
-
     fn apply(&mut self, record: Record<'static>) -> io::Result<()> {
         if record.keys == Keys::Forgotten {
             self.answers.forget_all();
         }
         if let Some(intent) = record.intent {
+            if let Some(dispute) = &intent.dispute {
+                self.disputes.insert(dispute.id.clone(), intent.id.clone());
+            }
             self.intents.insert(intent.id.clone(), intent.into_owned());
         }
         if let Some(refund) = record.refund {
