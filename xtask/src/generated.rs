@@ -15,6 +15,7 @@ const FILES: &[Generated] = &[
     ("statemachine.asl.json", workflow::asl::render),
     ("docs/WORKFLOW.md", workflow::diagram::render),
     ("docs/openapi.json", api::openapi_json),
+    ("docs/SANDBOX.md", sandbox::manual::render),
 ];
 
 /// How to bring a drifted file back in step.
