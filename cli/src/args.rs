@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Dev(Dev),
     /// Push one charge per interesting ending through a running system and print their histories as they happen
     Demo(Demo),
+    /// Run the sandbox PSP by itself, until stopped; prints its key, its payment methods and how to point FinCore at it
+    Sandbox(Sandbox),
     /// Serve the API
     Serve(Serve),
     /// Run a worker, until stopped
@@ -62,6 +64,29 @@ pub(crate) struct Demo {
     /// Only the scenarios whose name contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
+}
+
+/// Options of `fincore sandbox`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Sandbox {
+    /// Port on 127.0.0.1; 0 takes any
+    #[arg(long, default_value_t = 12111, value_name = "PORT")]
+    pub(crate) port: u16,
+    /// Where webhooks go, for example http://127.0.0.1:8080/v1/webhooks/sandbox; none are sent without it
+    #[arg(long, value_name = "URL")]
+    pub(crate) webhook_url: Option<url::Url>,
+    /// What webhooks are signed with
+    #[arg(long, default_value = crate::dev::SANDBOX_WEBHOOK_SECRET, value_name = "SECRET")]
+    pub(crate) webhook_secret: String,
+    /// Keep everything in this file, across restarts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<std::path::PathBuf>,
+    /// Milliseconds until what comes later comes: late answers, disputes, refunds that fail
+    #[arg(long, default_value_t = 1_000, value_name = "MS")]
+    pub(crate) delay_ms: u64,
+    /// Milliseconds until what comes after everybody stopped waiting
+    #[arg(long, default_value_t = 3_600_000, value_name = "MS")]
+    pub(crate) long_delay_ms: u64,
 }
 
 /// Options of `fincore serve`.

@@ -25,8 +25,8 @@ use crate::settings::{Knobs, Settings};
 use crate::{keys, serve, telemetry};
 
 /// The sandbox's credentials. They open nothing but a program on this machine.
-const SANDBOX_KEY: &str = "sk_test_sandbox_of_this_machine";
-const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox_of_this_machine_only";
+pub(crate) const SANDBOX_KEY: &str = "sk_test_sandbox_of_this_machine";
+pub(crate) const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox_of_this_machine_only";
 
 /// Where dev keeps its files, unless told otherwise.
 const DATA: &str = ".fincore";
@@ -166,7 +166,7 @@ FinCore {version} is running.
   API          http://{api}
   API key      {key}
   database     {database}
-  sandbox PSP  {sandbox}   its books: {sandbox}/sandbox/ledger
+  sandbox PSP  {sandbox}/sandbox   what it can do; its books: {sandbox}/sandbox/ledger
   files        {data}
 
 Charge 12.00 EUR, in another terminal:
@@ -182,8 +182,8 @@ Then look at it (the id is in the answer):
   curl http://{api}/v1/charges/ch_… -H 'Authorization: Bearer {key}'
   {program} show ch_… --database-url '{url}'
 
-More endings: payment_method pm_card_chargeDeclined, pm_card_authenticationRequired, pm_sandbox_answer_lost …
-See them all at once with `{program} demo`. Metrics: http://{api}/metrics. Stop with Ctrl-C.
+More endings: payment_method pm_card_chargeDeclined, pm_card_authenticationRequired, pm_sandbox_answer_lost and the
+others on the sandbox's page (docs/SANDBOX.md). See the interesting ones at once with `{program} demo`. Metrics: http://{api}/metrics. Stop with Ctrl-C.
 "#,
         version = env!("CARGO_PKG_VERSION"),
         // As it was started, so that it can be pasted also where `fincore` is not on the path.

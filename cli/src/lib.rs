@@ -10,6 +10,7 @@ mod demo;
 mod dev;
 mod keys;
 mod operate;
+mod sandbox_psp;
 mod serve;
 pub mod settings;
 mod show;
@@ -47,6 +48,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command.unwrap_or_default() {
         Command::Dev(dev) => dev::run_dev(&args.knobs, &dev).await,
         Command::Demo(demo) => demo::run(&args.knobs, &demo).await,
+        Command::Sandbox(sandbox) => sandbox_psp::run(&args.knobs, &sandbox).await,
         Command::Serve(serve) => serve::serve(&args.knobs, &serve).await,
         Command::Work(work) => serve::work(&args.knobs, &work).await,
         Command::Migrate => operate::migrate(&args.knobs).await,
