@@ -42,6 +42,7 @@ mod keys;
 mod outages;
 mod processes;
 mod requests;
+mod sandbox_scenarios;
 mod store_conformance;
 mod tampering;
 mod webhooks;

@@ -114,7 +114,7 @@ pub static SCENARIOS: &[Scenario] = &[
     confirming(
         "pm_sandbox_success_after_cancel",
         O::ApprovedAfterCancel,
-        "expired",
+        "canceled",
         "`requires_action`; when it is canceled meanwhile, the card authorizes it all the same, long after",
     ),
     // The card takes its time.
@@ -129,7 +129,7 @@ pub static SCENARIOS: &[Scenario] = &[
         "pm_sandbox_late_success",
         O::ProcessingLong,
         SUCCEEDED,
-        "`processing`, and refuses to be canceled; approved *long* after, with the webhook",
+        "`processing`, and refuses to be canceled; approved long after, with the webhook",
     ),
     // The wire breaks around the confirmation.
     faulty(
