@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{Entry, EntryKind};
 use crate::scenario::{self, Decline, Scenario};
 pub(crate) use dispute::{BalanceMove, Dispute, DisputeStatus, DisputeView};
-pub(crate) use refund::{Refund, RefundStatus, RefundView};
+pub(crate) use refund::{More, Refund, RefundList, RefundStatus, RefundView};
 pub(crate) use view::{ChargeView, IntentView};
 
 /// Stripe's states of a PaymentIntent.

@@ -23,12 +23,16 @@ pub(crate) const EVIDENCE_SECONDS: i64 = 7 * 24 * 60 * 60;
 pub(crate) const REFUNDS: usize = 2_000_000;
 /// Stripe forgets keys after a day; here the oldest goes when there are this many (about 1.3 kB each).
 pub(crate) const STORED_ANSWERS: usize = 500_000;
+/// Stripe's default and largest page of a list.
+pub(crate) const PAGE: usize = 10;
+pub(crate) const LARGEST_PAGE: usize = 100;
 /// Counters of "first time" faults; beyond it such faults no longer strike.
 pub(crate) const FAULT_COUNTERS: usize = 1_000_000;
 /// Programmed faults that wait for their call; a test that wants more is mistaken.
 pub(crate) const PROGRAMMED_FAULTS: usize = 10_000;
 
-/// Events kept for sending again, and at most held back; the oldest goes first (about 1.3 kB each).
+/// Events kept for sending again, the oldest goes first (about 1.3 kB each); and at most held back, or waiting to be
+/// overtaken.
 pub(crate) const STORED_EVENTS: usize = 20_000;
 /// Deliveries under way or waiting; beyond it an event is lost, as events sometimes are.
 pub(crate) const WEBHOOK_QUEUE: usize = 20_000;

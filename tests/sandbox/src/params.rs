@@ -59,6 +59,7 @@ const CANCEL: [&str; 2] = ["cancellation_reason", "expand"];
 const REFUND: [&str; 5] = ["amount", "expand", "metadata", "payment_intent", "reason"];
 const DISPUTE: [&str; 4] = ["evidence", "expand", "metadata", "submit"];
 const CLOSE_DISPUTE: [&str; 1] = ["expand"];
+const REFUNDS: [&str; 3] = ["limit", "payment_intent", "starting_after"];
 const RETRIEVE: [&str; 2] = ["client_secret", "expand"];
 
 const CANCELLATION_REASONS: [&str; 4] = ["abandoned", "duplicate", "fraudulent", "requested_by_customer"];
@@ -245,6 +246,29 @@ impl Call {
 pub(crate) fn retrieve(query: &Form) -> Result<Expand, ApiError> {
     query.allow(&[&RETRIEVE])?;
     expand(query)
+}
+
+/// Which refunds of which payment.
+#[derive(Debug)]
+pub(crate) struct RefundPage {
+    pub(crate) payment_intent: String,
+    pub(crate) limit: usize,
+    pub(crate) starting_after: Option<String>,
+}
+
+/// Reads the query of a list of refunds. Here, unlike at Stripe, it is always about one payment.
+pub(crate) fn refunds(query: &Form) -> Result<RefundPage, ApiError> {
+    query.allow(&[&REFUNDS])?;
+    let limit = match query.text("limit").map(str::parse) {
+        None => limits::PAGE,
+        Some(Ok(limit)) if (1..=limits::LARGEST_PAGE).contains(&limit) => limit,
+        Some(_) => return Err(ApiError::invalid("limit", "Invalid limit: must be from 1 to 100.".to_owned())),
+    };
+    Ok(RefundPage {
+        payment_intent: query.required("payment_intent")?.to_owned(),
+        limit,
+        starting_after: query.text("starting_after").map(str::to_owned),
+    })
 }
 
 fn confirmation(form: &Form) -> Result<Confirmation, ApiError> {

@@ -17,7 +17,7 @@ use crate::answer::{Answer, carry_out};
 use crate::connection::Cut;
 use crate::error::ApiError;
 use crate::idempotency::Key;
-use crate::params::{self, Call, Expand, Form};
+use crate::params::{self, Call, Form};
 use crate::scenario::{Fault, Operation};
 use crate::shared::Shared;
 use crate::state::{Origin, Reply, State as SandboxState, Step};
@@ -31,7 +31,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/payment_intents/{id}/confirm", post(confirm))
         .route("/v1/payment_intents/{id}/capture", post(capture))
         .route("/v1/payment_intents/{id}/cancel", post(cancel))
-        .route("/v1/refunds", post(refund))
+        .route("/v1/refunds", post(refund).get(list_refunds))
         .route("/v1/refunds/{id}", get(retrieve_refund))
         .route("/v1/disputes/{id}", get(retrieve_dispute).post(answer_dispute))
         .route("/v1/disputes/{id}/close", post(close_dispute))
@@ -84,11 +84,15 @@ async fn refund(State(shared): App, arrival: Arrival) -> Response {
 }
 
 async fn retrieve(State(shared): App, Path(id): Path<String>, arrival: Arrival) -> Response {
-    read(shared, Operation::Retrieve, arrival, |state, expand| state.intent(&id, expand)).await
+    read(shared, Operation::Retrieve, arrival, params::retrieve, |state, expand| state.intent(&id, expand)).await
 }
 
 async fn retrieve_refund(State(shared): App, Path(id): Path<String>, arrival: Arrival) -> Response {
-    read(shared, Operation::RetrieveRefund, arrival, |state, _| state.refund(&id)).await
+    read(shared, Operation::RetrieveRefund, arrival, params::retrieve, |state, _| state.refund(&id)).await
+}
+
+async fn list_refunds(State(shared): App, arrival: Arrival) -> Response {
+    read(shared, Operation::RetrieveRefund, arrival, params::refunds, |state, page| state.refunds(&page)).await
 }
 
 async fn answer_dispute(State(shared): App, Path(id): Path<String>, arrival: Arrival) -> Response {
@@ -100,7 +104,7 @@ async fn close_dispute(State(shared): App, Path(id): Path<String>, arrival: Arri
 }
 
 async fn retrieve_dispute(State(shared): App, Path(id): Path<String>, arrival: Arrival) -> Response {
-    read(shared, Operation::RetrieveDispute, arrival, |state, _| state.dispute(&id)).await
+    read(shared, Operation::RetrieveDispute, arrival, params::retrieve, |state, _| state.dispute(&id)).await
 }
 
 async fn unknown(State(shared): App, method: Method, uri: Uri) -> Response {
@@ -162,25 +166,26 @@ fn admit(
 }
 
 /// A call that changes nothing.
-async fn read(
+async fn read<Query>(
     shared: Arc<Shared>,
     route: Operation,
     arrival: Arrival,
-    find: impl FnOnce(&SandboxState, Expand) -> Result<Bytes, ApiError>,
+    read: impl FnOnce(&Form) -> Result<Query, ApiError>,
+    find: impl FnOnce(&SandboxState, Query) -> Result<Bytes, ApiError>,
 ) -> Response {
     shared.counters.count(route);
     if shared.is_down() {
         return arrival.cut.now();
     }
     let query = Form::parse(arrival.parts.uri.query().unwrap_or_default().as_bytes());
-    let expand = authorize(&shared, &arrival.parts.headers).and_then(|()| params::retrieve(&query?));
+    let asked = authorize(&shared, &arrival.parts.headers).and_then(|()| read(&query?));
     let (fault, found) = {
         let mut state = shared.state();
-        let fault = expand.is_ok().then(|| state.faults.take(route, |_| true)).flatten();
+        let fault = asked.is_ok().then(|| state.faults.take(route, |_| true)).flatten();
         let found = match fault {
             Some(Fault::Throttled) => Err(ApiError::throttled()),
             Some(Fault::Error500 | Fault::Error500Unstored | Fault::Error500AfterEffect) => Err(ApiError::internal()),
-            _ => expand.and_then(|expand| find(&state, expand)),
+            _ => asked.and_then(|asked| find(&state, asked)),
         };
         (fault, found)
     };

@@ -21,10 +21,10 @@ use crate::error::{ApiError, to_json};
 use crate::event::{About, Effects, Event};
 use crate::faults::Faults;
 use crate::idempotency::{Answers, Key, Known};
-use crate::intent::{ChargeView, DisputeView, Intent, IntentView, Refund, RefundView};
+use crate::intent::{ChargeView, DisputeView, Intent, IntentView, More, Refund, RefundList, RefundView};
 use crate::journal::{AnswerRecord, Fired, Journal, Keys, Record};
 use crate::ledger::Entry;
-use crate::params::{Action, Call, Expand};
+use crate::params::{Action, Call, Expand, RefundPage};
 use crate::scenario::{self, Fault, Scenario};
 use crate::webhook::{EventRecord, Sending, Webhooks};
 
@@ -68,6 +68,8 @@ pub(crate) enum Step {
 pub(crate) struct State {
     pub(crate) intents: HashMap<String, Intent>,
     pub(crate) refunds: HashMap<String, Refund>,
+    /// The refunds of each payment, the oldest first.
+    refunds_of: HashMap<String, Vec<String>>,
     /// Which payment each dispute is about.
     disputes: HashMap<String, String>,
     pub(crate) ledger: Vec<Entry>,
@@ -209,6 +211,33 @@ impl State {
             let written = journal.append(&Record { keys: Keys::Forgotten, ..Record::default() });
             self.keep(journal, written);
         }
+    }
+
+    /// Remembers a refund, new or changed.
+    fn keep_refund(&mut self, refund: Refund) {
+        let of_payment = self.refunds_of.entry(refund.payment_intent.clone()).or_default();
+        if !self.refunds.contains_key(&refund.id) {
+            of_payment.push(refund.id.clone());
+        }
+        self.refunds.insert(refund.id.clone(), refund);
+    }
+
+    /// Refunds of a payment as JSON, the newest first.
+    pub(crate) fn refunds(&self, page: &RefundPage) -> Result<Bytes, ApiError> {
+        if !self.intents.contains_key(&page.payment_intent) {
+            return Err(ApiError::missing("payment_intent", "payment_intent", &page.payment_intent));
+        }
+        let all = self.refunds_of.get(&page.payment_intent).map_or(&[][..], Vec::as_slice);
+        let end = match &page.starting_after {
+            None => all.len(),
+            Some(id) => {
+                all.iter().position(|one| one == id).ok_or_else(|| ApiError::missing("refund", "starting_after", id))?
+            }
+        };
+        let older = all.get(..end).unwrap_or_default();
+        let refunds = older.iter().rev().filter_map(|id| self.refunds.get(id)).map(RefundView::new);
+        let more = if older.len() > page.limit { More::Follows } else { More::Nothing };
+        Ok(to_json(&RefundList::new(refunds.take(page.limit).collect(), more)))
     }
 
     /// A dispute as JSON.

@@ -169,6 +169,7 @@ impl Webhooks {
             Sending::Thrice => vec![event; 3],
             Sending::Overtaken => match outbox.overtaken.remove(&event.payment_intent) {
                 Some(earlier) => vec![event, earlier],
+                None if outbox.overtaken.len() >= limits::STORED_EVENTS => vec![event],
                 None => {
                     self.send_at_the_latest(&event);
                     outbox.overtaken.insert(event.payment_intent.clone(), event);

@@ -72,6 +72,17 @@ async fn refunds_add_up_to_the_capture_and_no_further() {
     assert_eq!((status, &error["error"]["code"]), (400, &"charge_already_refunded".into()));
     let charge = charge_of(&merchant, &intent).await;
     assert_eq!((&charge["amount_refunded"], &charge["refunded"]), (&1000.into(), &true.into()));
+    let page = merchant.get(&format!("/v1/refunds?payment_intent={id}&limit=2")).await;
+    assert_eq!((&page["object"], &page["has_more"]), (&"list".into(), &true.into()));
+    assert_eq!((&page["data"][0], &page["data"][1]["amount"]), (&rest, &200.into()), "the newest first");
+    let last = page["data"][1]["id"].as_str().unwrap();
+    let page = merchant.get(&format!("/v1/refunds?payment_intent={id}&starting_after={last}")).await;
+    assert_eq!(
+        (&page["data"][0]["amount"], &page["data"][1], &page["has_more"]),
+        (&300.into(), &Value::Null, &false.into())
+    );
+    assert_eq!(merchant.get("/v1/refunds?payment_intent=pi_0").await["error"]["code"], "resource_missing");
+    assert_eq!(merchant.get(&format!("/v1/refunds?payment_intent={id}&limit=0")).await["error"]["param"], "limit");
     let kinds: Vec<_> = arrived(&merchant, &inbox).await.iter().map(|event| event["type"].clone()).collect();
     assert_eq!(kinds.iter().filter(|kind| **kind == "refund.created").count(), 3);
     assert_eq!(kinds.iter().filter(|kind| **kind == "charge.refunded").count(), 3);

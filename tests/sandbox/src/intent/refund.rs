@@ -90,3 +90,25 @@ impl<'a> RefundView<'a> {
         }
     }
 }
+
+/// A page of refunds.
+#[derive(Serialize)]
+pub(crate) struct RefundList<'a> {
+    object: &'static str,
+    url: &'static str,
+    has_more: bool,
+    data: Vec<RefundView<'a>>,
+}
+
+/// Whether a list goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum More {
+    Follows,
+    Nothing,
+}
+
+impl<'a> RefundList<'a> {
+    pub(crate) fn new(data: Vec<RefundView<'a>>, more: More) -> Self {
+        Self { object: "list", url: "/v1/refunds", has_more: more == More::Follows, data }
+    }
+}

@@ -95,7 +95,7 @@ impl State {
         let refund = intent.refund(asked, now(), effects)?;
         let body = to_json(&RefundView::new(&refund));
         touched.refund = Some(refund.id.clone());
-        self.refunds.insert(refund.id.clone(), refund);
+        self.keep_refund(refund);
         Ok(body)
     }
 

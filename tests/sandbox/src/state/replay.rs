@@ -19,6 +19,7 @@ impl State {
         let mut state = Self {
             intents: HashMap::new(),
             refunds: HashMap::new(),
+            refunds_of: HashMap::new(),
             disputes: HashMap::new(),
             ledger: Vec::new(),
             faults: Faults::default(),
@@ -44,7 +45,7 @@ impl State {
             self.intents.insert(intent.id.clone(), intent.into_owned());
         }
         if let Some(refund) = record.refund {
-            self.refunds.insert(refund.id.clone(), refund.into_owned());
+            self.keep_refund(refund.into_owned());
         }
         self.ledger.extend(record.entries.into_owned());
         if let Some(fired) = record.fired {
