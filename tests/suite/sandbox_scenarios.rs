@@ -227,6 +227,15 @@ async fn compare(world: &World, id: PaymentId, scenario: &Scenario) -> Result<()
     if charge["status"] != scenario.ends {
         return Err(format!("it is {}, and should be {}", charge["status"], scenario.ends));
     }
+    // What the page tells developers of a decline is what their clients are told.
+    for (word, category) in
+        [("(soft)", "soft_decline"), ("(hard)", "hard_decline"), ("(authentication)", "authentication")]
+    {
+        let told = &charge["failure"]["category"];
+        if scenario.summary.ends_with(word) && told != category {
+            return Err(format!("its failure is {told}, and should be {category}"));
+        }
+    }
     let expected = expected(scenario);
     let reference = id.to_string();
     let books = world.sandbox.ledger().into_iter().filter(|entry| entry.reference.as_deref() == Some(&reference));
@@ -334,7 +343,7 @@ async fn the_sandbox_is_a_program_of_its_own_that_keeps_its_books_and_stops_when
 
     // Processing: it ends by the sandbox's own signed webhook, long before any deadline.
     let body = json!({"amount": 1200, "currency": "eur", "payment_method": "pm_sandbox_processing"});
-    let request = http.post(format!("{api}/v1/charges?wait=30")).bearer_auth(&key);
+    let request = http.post(format!("{api}/v1/charges")).bearer_auth(&key);
     let charge: Value =
         request.header("Idempotency-Key", "one").json(&body).send().await.unwrap().json().await.unwrap();
     let id = charge["id"].as_str().unwrap();
