@@ -29,8 +29,8 @@ create table payment_history (
     constraint payment_history_event_known check (event in (
         'started', 'attempt_started', 'registered', 'authorized', 'captured', 'accepted', 'action_required',
         'declined', 'rejected', 'voided', 'refunded', 'untouched', 'unknown', 'not_sent', 'throttled',
-        'amounts_disagree', 'capture_failed', 'refund_failed', 'dispute_opened', 'charged_back',
-        'chargeback_reversed', 'key_expired', 'deadline_passed', 'capture_requested', 'cancel_requested',
+        'amounts_disagree', 'capture_failed', 'void_failed', 'refund_failed', 'dispute_opened', 'charged_back',
+        'chargeback_reversed', 'dispute_closed', 'key_expired', 'deadline_passed', 'capture_requested', 'cancel_requested',
         'action_completed', 'redriven'
     )),
     constraint payment_history_from_state_known check (from_state in (

@@ -12,7 +12,7 @@ create table dead_letters (
     constraint dead_letters_pkey primary key (payment_id, seq),
     constraint dead_letters_reason_known check (reason in (
         'retries_exhausted', 'claims_exhausted', 'amounts_disagree', 'inquiry_rejected', 'capture_failed',
-        'refund_failed', 'key_expired', 'contradicting_news'
+        'void_failed', 'refund_failed', 'key_expired', 'contradicting_news'
     ))
 );
 

@@ -165,10 +165,9 @@ crate::on_each_store! {
              2  worker   attempt_started   created → authorizing
              3  worker   registered        authorizing
              4  worker   accepted          authorizing → awaiting_webhook
-             5  psp      accepted          awaiting_webhook  (stale)
-             6  psp      authorized        awaiting_webhook → finalizing
-             7  worker   attempt_started   finalizing
-             8  worker   captured          finalizing → succeeded
+             5  psp      authorized        awaiting_webhook → finalizing
+             6  worker   attempt_started   finalizing
+             7  worker   captured          finalizing → succeeded
         ");
         world.finish().await;
     }

@@ -280,6 +280,8 @@ fn go(
         }
         Next::Reverse => {
             after.goal = Goal::Reverse;
+            // A void that ended the payment was another call: under its key the PSP would only repeat its answer.
+            renew_key(after);
             enter(definition, after, State::Canceling, now, random);
         }
         // `way` has turned what retries elsewhere into one or the other.

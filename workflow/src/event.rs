@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumCount, EnumDiscriminants, EnumIter, EnumString, IntoStaticStr, VariantArray};
 
-use crate::definition::Activity;
+use crate::definition::{Activity, Goal, State};
 use crate::ids::MerchantId;
 use crate::money::Money;
 use crate::payment::{CaptureMethod, Failure, NextAction, Payment};
@@ -77,8 +77,8 @@ pub enum Event {
     },
     /// The customer has to act.
     ActionRequired {
-        /// The PSP's name for the payment.
-        psp_reference: String,
+        /// The PSP's name for the payment, when it has one already.
+        psp_reference: Option<String>,
         /// What the customer has to do.
         next_action: NextAction,
     },
@@ -143,6 +143,11 @@ pub enum Event {
         /// Why, as far as the PSP tells.
         failure: Failure,
     },
+    /// A void that the PSP had taken on came to nothing.
+    VoidFailed {
+        /// Why, as far as the PSP tells.
+        failure: Failure,
+    },
     /// A refund, perhaps one that was reported as done, did not reach the customer.
     RefundFailed {
         /// What was to be given back.
@@ -167,6 +172,11 @@ pub enum Event {
         /// How much.
         #[serde(flatten)]
         money: Money,
+    },
+    /// A dispute is decided. What money moved for it is told apart.
+    DisputeClosed {
+        /// For whom.
+        verdict: DisputeVerdict,
     },
     /// The next call would repeat one under a key that the PSP may have forgotten: it is not made.
     KeyExpired {
@@ -220,6 +230,10 @@ impl Event {
                 Self::ActionRequired { psp_reference, next_action }
             }
             Outcome::Pending { psp_reference } => Self::Accepted { psp_reference },
+            // What was taken cannot be declined any more: it was given up again.
+            Outcome::Declined(failure) if payment.state == State::Reconciling && payment.amount_captured_minor > 0 => {
+                Self::CaptureFailed { failure }
+            }
             Outcome::Declined(failure) => Self::Declined { failure },
             Outcome::Rejected(failure) => Self::Rejected { failure },
             Outcome::Throttled { retry_after_ms } => Self::Throttled { retry_after_ms },
@@ -234,8 +248,10 @@ impl Event {
         match news {
             News::Outcome(outcome) => Self::of(payment, outcome),
             News::CaptureFailed { failure } => Self::CaptureFailed { failure },
+            News::VoidFailed { failure } => Self::VoidFailed { failure },
             News::RefundFailed { money, failure } => Self::RefundFailed { money, failure },
             News::DisputeOpened { reason } => Self::DisputeOpened { reason },
+            News::DisputeClosed { verdict } => Self::DisputeClosed { verdict },
             News::ChargedBack { money } => Self::ChargedBack { money },
             News::ChargebackReversed { money } => Self::ChargebackReversed { money },
         }
@@ -293,8 +309,12 @@ impl Event {
             Standing::Voided { psp_reference } => Self::Voided { psp_reference },
             Standing::Refunded { money } => {
                 let expected = Money { amount_minor: payment.kept_minor(), currency: payment.currency };
+                // What is to be undone is undone as a whole; what somebody gave back at the PSP may be a part.
+                let part = payment.goal != Goal::Reverse
+                    && money.currency == expected.currency
+                    && money.amount_minor < expected.amount_minor;
                 match &payment.psp_reference {
-                    Some(psp_reference) if money != expected => {
+                    Some(psp_reference) if money != expected && !part => {
                         let psp_reference = psp_reference.clone();
                         Self::AmountsDisagree { psp_reference, expected, seen: money, captured: true }
                     }
@@ -304,6 +324,19 @@ impl Event {
             Standing::Untouched { evidence } => Self::Untouched { evidence },
         }
     }
+}
+
+/// How a dispute ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DisputeVerdict {
+    /// For the merchant.
+    Won,
+    /// For the customer.
+    Lost,
+    /// Nobody pursued it.
+    Dropped,
 }
 
 /// What was seen instead of an answer.

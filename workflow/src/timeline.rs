@@ -75,7 +75,7 @@ fn tell(fact: &Fact) -> String {
         parts.push(format!("{activity}, attempt {}, key {key}", fact.attempt));
     }
     parts.extend(money(data));
-    parts.extend(["psp_reference", "why", "detail", "evidence", "reason"].into_iter().filter_map(text));
+    parts.extend(["psp_reference", "why", "detail", "evidence", "reason", "verdict"].into_iter().filter_map(text));
     if let Some(failure) = data.get("failure") {
         let code = |name: &str| failure.get(name).and_then(Value::as_str).map(str::to_owned);
         parts.extend(["category", "code", "decline_code"].into_iter().filter_map(code));

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use workflow::decide::{Decision, Occurrence, decide, start};
 use workflow::definition::{self, Activity, Goal, State};
-use workflow::event::{Actor, Event, Unknown};
+use workflow::event::{Actor, DisputeVerdict, Event, Unknown};
 use workflow::history::{self, Hash};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
@@ -67,7 +67,7 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         advice: None,
     };
     let expected = payment.asked();
-    match which % 26 {
+    match which % 28 {
         0 => Event::AttemptStarted {
             activity: Activity::Authorize,
             key: "key".to_owned(),
@@ -77,7 +77,7 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         2 => Event::Authorized { psp_reference: reference(), money: expected },
         3 => Event::Captured { psp_reference: reference(), money: payment.to_capture() },
         4 => Event::Accepted { psp_reference: Some(reference()) },
-        5 => Event::ActionRequired { psp_reference: reference(), next_action: NextAction::UseSdk {} },
+        5 => Event::ActionRequired { psp_reference: Some(reference()), next_action: NextAction::UseSdk {} },
         6 => Event::Declined { failure },
         7 => Event::Rejected { failure },
         8 => Event::Voided { psp_reference: Some(reference()) },
@@ -96,6 +96,8 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         21 => Event::ChargedBack { money: expected },
         22 => Event::ChargebackReversed { money: expected },
         23 => Event::KeyExpired { activity: Activity::Authorize, key_since: now },
+        26 => Event::VoidFailed { failure },
+        25 => Event::DisputeClosed { verdict: DisputeVerdict::Won },
         24 => Event::ActionCompleted { result: "back".to_owned() },
         _ => match which % 2 {
             0 => Event::CancelRequested { reason: None },
@@ -125,13 +127,15 @@ fn check(before: &Payment, after: &Payment, event: &Event) {
         Event::Rejected { .. }
             | Event::Unknown { why: Unknown::EndedInError, .. }
             | Event::CaptureFailed { .. }
+            | Event::VoidFailed { .. }
             | Event::RefundFailed { .. }
     );
     let goes_on = matches!(event, Event::ActionCompleted { .. });
     let is_asked_after_expiry = before.doubt == Some(Doubt::KeyExpired);
     let is_elsewhere = after.psp != before.psp;
+    let undoes = definition::has_ended(before.state) && after.state == State::Canceling;
     assert!(
-        after.operation == before.operation || is_no || goes_on || is_asked_after_expiry || is_elsewhere,
+        after.operation == before.operation || is_no || goes_on || is_asked_after_expiry || is_elsewhere || undoes,
         "a key is renewed only when the call under the old one is surely over: {told}"
     );
     let is_soft_no = matches!(event, Event::Declined { failure } if failure.category == FailureCategory::SoftDecline);

@@ -145,8 +145,12 @@ fn an_ended_payment_moves_only_for_late_news_of_money() {
                         | EventKind::Voided
                         | EventKind::AmountsDisagree
                         | EventKind::CaptureFailed
+                        | EventKind::VoidFailed
                         | EventKind::RefundFailed
+                        | EventKind::Refunded
+                        | EventKind::Declined
                         | EventKind::DisputeOpened
+                        | EventKind::DisputeClosed
                         | EventKind::ChargedBack
                         | EventKind::ChargebackReversed
                 );

@@ -7,6 +7,7 @@ use crate::event::{Event, Unknown};
 use crate::payment::{CaptureMethod, Doubt, Payment};
 
 /// Takes over what the event proves.
+#[expect(clippy::too_many_lines, reason = "one arm an event; together they can be read like a table")]
 pub(super) fn absorb(payment: &mut Payment, event: &Event) {
     weigh(payment, event);
     match event {
@@ -24,14 +25,15 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
             payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
         }
         Event::Refunded { money } => {
-            let refunded = payment.amount_refunded_minor.saturating_add(money.amount_minor);
-            payment.amount_refunded_minor = refunded.min(payment.amount_captured_minor);
+            let all = payment.amount_refunded_minor.saturating_add(money.amount_minor);
+            payment.amount_refunded_minor = all.min(payment.amount_captured_minor);
         }
-        // A no to the capture or the refund, and so the end of that operation: the next one gets a new key.
+        // A no to the capture, the void or the refund, and so the end of that operation: the next one gets a new key.
         Event::CaptureFailed { .. } => {
             payment.amount_captured_minor = payment.amount_refunded_minor;
             renew_key(payment);
         }
+        Event::VoidFailed { .. } => renew_key(payment),
         Event::RefundFailed { money, .. } => {
             payment.amount_refunded_minor = (payment.amount_refunded_minor - money.amount_minor).max(0);
             renew_key(payment);
@@ -40,13 +42,14 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
             payment.amount_charged_back_minor = payment.amount_charged_back_minor.saturating_add(money.amount_minor);
         }
         Event::ChargebackReversed { money } => {
-            payment.amount_charged_back_minor = (payment.amount_charged_back_minor - money.amount_minor).max(0);
+            let left = payment.amount_charged_back_minor - money.amount_minor;
+            payment.amount_charged_back_minor = left.max(0);
         }
         Event::Accepted { psp_reference } | Event::Voided { psp_reference } => {
             learn(payment, psp_reference.as_ref());
         }
         Event::ActionRequired { psp_reference, next_action } => {
-            learn(payment, Some(psp_reference));
+            learn(payment, psp_reference.as_ref());
             payment.next_action = Some(next_action.clone());
         }
         // Authoritative ends of an operation: the next one gets a new key. An inquiry is none that moves money.
@@ -79,6 +82,7 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
         | Event::NotSent { .. }
         | Event::Throttled { .. }
         | Event::DisputeOpened { .. }
+        | Event::DisputeClosed { .. }
         | Event::KeyExpired { .. }
         | Event::DeadlinePassed {} => {}
     }
@@ -119,8 +123,10 @@ fn weigh(payment: &mut Payment, event: &Event) {
         | Event::Throttled { .. }
         | Event::AmountsDisagree { .. }
         | Event::CaptureFailed { .. }
+        | Event::VoidFailed { .. }
         | Event::RefundFailed { .. }
         | Event::DisputeOpened { .. }
+        | Event::DisputeClosed { .. }
         | Event::ChargedBack { .. }
         | Event::ChargebackReversed { .. }
         | Event::DeadlinePassed {}

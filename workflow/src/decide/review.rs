@@ -29,6 +29,8 @@ pub enum ReviewReason {
     InquiryRejected,
     /// A capture did not bring the money.
     CaptureFailed,
+    /// A void came to nothing: the money may still be reserved.
+    VoidFailed,
     /// A refund did not reach the customer.
     RefundFailed,
     /// The PSP may have forgotten the key of a call in doubt, and cannot be asked otherwise.
@@ -44,6 +46,7 @@ impl ReviewReason {
             (EventKind::AmountsDisagree, Self::AmountsDisagree),
             (EventKind::Rejected, Self::InquiryRejected),
             (EventKind::CaptureFailed, Self::CaptureFailed),
+            (EventKind::VoidFailed, Self::VoidFailed),
             (EventKind::RefundFailed, Self::RefundFailed),
             (EventKind::KeyExpired, Self::KeyExpired),
         ];

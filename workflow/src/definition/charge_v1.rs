@@ -11,7 +11,7 @@ use State::{
 use super::charge_v1_activities::{self, DAY, HOUR, MINUTE};
 use super::charge_v1_rules::{
     ACTED, ACTIVITY_REQUESTS, BOOKED, ENDED_REQUESTS, LATE_NEWS, NO_ACTION, NO_ATTEMPT, NO_DEADLINE, NO_REFUND,
-    NOT_CAPTURED, NOT_ENDED, NOT_ON_OFFER, OPEN_NEWS, RELEASED, RESERVED, STAY, by_goal, retry, to,
+    NO_VOID, NOT_CAPTURED, NOT_ENDED, NOT_ON_OFFER, OPEN_NEWS, RELEASED, RESERVED, STAY, by_goal, retry, to,
 };
 use super::{
     Activity, AttemptRules, Definition, ErrorClass, NewsRules, Next, RequestRules, Rule, State, StateKind, StateRow,
@@ -75,6 +75,7 @@ const AWAITING_WEBHOOK: StateRow = StateRow {
         // Where PSPs only say that they will see to it, the results of captures, voids and refunds come here.
         refunded: by_goal(Reconciling, Reconciling, Canceled, Canceled),
         capture_failed: to(InReview),
+        void_failed: to(InReview),
         refund_failed: to(InReview),
         ..OPEN_NEWS
     },
@@ -102,7 +103,13 @@ const RECONCILING: StateRow = StateRow {
         // A PSP that answers questions by replays only, and has forgotten: a person has to find out.
         key_expired: to(InReview),
     },
-    news: NewsRules { refunded: to(Canceled), capture_failed: to(InReview), refund_failed: to(InReview), ..OPEN_NEWS },
+    news: NewsRules {
+        refunded: by_goal(Succeeded, Succeeded, Canceled, Canceled),
+        capture_failed: to(InReview),
+        void_failed: to(InReview),
+        refund_failed: to(InReview),
+        ..OPEN_NEWS
+    },
     request: ACTIVITY_REQUESTS,
 };
 
@@ -125,6 +132,7 @@ const AUTHORIZED: StateRow = StateRow {
         refunded: NOT_CAPTURED,
         amounts_disagree: to(InReview),
         capture_failed: Rule::Stale("no capture is under way; the money is still reserved"),
+        void_failed: NO_VOID,
         refund_failed: NO_REFUND,
         disputed: STAY,
     },
@@ -163,6 +171,7 @@ const FINALIZING: StateRow = StateRow {
         amounts_disagree: to(InReview),
         // Whether to capture once more, under a new key, is for a person: the PSP has said no to this one.
         capture_failed: to(InReview),
+        void_failed: NO_VOID,
         refund_failed: NO_REFUND,
         disputed: STAY,
     },
@@ -208,6 +217,7 @@ const CANCELING: StateRow = StateRow {
         refunded: to(Canceled),
         amounts_disagree: to(InReview),
         capture_failed: to(InReview),
+        void_failed: to(InReview),
         refund_failed: to(InReview),
         disputed: STAY,
     },
@@ -231,13 +241,16 @@ const SUCCEEDED: StateRow = StateRow {
         captured: Rule::Stale("the capture is already recorded"),
         accepted: Rule::Stale("the capture is already recorded"),
         action_required: Rule::Stale("the capture is already recorded"),
-        declined: Rule::Stale("an earlier try was declined; the capture came after it"),
+        // Either an earlier try was declined, or the capture was given up later: ask before believing either.
+        declined: to(Reconciling),
         voided: to(InReview),
-        refunded: Rule::Stale("refunds are payments of their own and do not reopen the charge"),
+        // Given back at the PSP, without us.
+        refunded: STAY,
         amounts_disagree: to(InReview),
         // The client was told that the money is there.
         capture_failed: to(InReview),
-        refund_failed: Rule::Stale("refunds are payments of their own and do not reopen the charge"),
+        void_failed: NO_VOID,
+        refund_failed: STAY,
         disputed: STAY,
     },
     request: RequestRules {
@@ -286,9 +299,10 @@ const IN_REVIEW: StateRow = StateRow {
         action_required: Rule::Stale("the review waits for an outcome"),
         declined: to(Failed),
         voided: RELEASED,
-        refunded: to(Canceled),
+        refunded: Rule::ByGoal { capture: Stay, hold: Stay, cancel: To(Canceled), reverse: To(Canceled) },
         amounts_disagree: Rule::Stale("the payment is already in review"),
         capture_failed: STAY,
+        void_failed: STAY,
         refund_failed: STAY,
         disputed: STAY,
     },
@@ -303,7 +317,7 @@ const IN_REVIEW: StateRow = StateRow {
 
 pub(super) const DEFINITION: Definition = Definition {
     version: 1,
-    digest: "9672c79621de50b7101170c0eaeeb1aa33afe4e44eb028c9f7bac9c931af2a59",
+    digest: "959922f68c2848a9b0a7ce8b83915c9fcdfe4628f1d2c93bbdcfd3d03c078a73",
     states: [
         CREATED,
         AUTHORIZING,

@@ -37,6 +37,7 @@ pub(super) const NOT_ON_OFFER: Rule = Rule::Illegal("no authorization is waiting
 pub(super) const NO_ACTION: Rule = Rule::Illegal("the customer is not being asked for anything");
 pub(super) const ACTED: Rule = Rule::Stale("the payment has gone on without it");
 pub(super) const NO_CAPTURE: Rule = Rule::Stale("nothing of this payment is captured, so no capture can have failed");
+pub(super) const NO_VOID: Rule = Rule::Stale("no void of this payment is under way");
 pub(super) const NO_REFUND: Rule = Rule::Stale("nothing of this payment is refunded, so no refund can have failed");
 pub(super) const NOT_CAPTURED: Rule = Rule::Stale("nothing of this payment is captured, so no refund concerns it");
 
@@ -63,6 +64,7 @@ pub(super) const OPEN_NEWS: NewsRules = NewsRules {
     refunded: NOT_CAPTURED,
     amounts_disagree: to(InReview),
     capture_failed: NO_CAPTURE,
+    void_failed: NO_VOID,
     refund_failed: NO_REFUND,
     disputed: STAY,
 };
@@ -78,6 +80,7 @@ pub(super) const LATE_NEWS: NewsRules = NewsRules {
     refunded: Rule::Stale("the payment has ended without its money already"),
     amounts_disagree: to(InReview),
     capture_failed: Rule::Stale("the payment has ended without its money already"),
+    void_failed: to(InReview),
     // What was to be given back is still with us, and the row says that nothing is.
     refund_failed: to(InReview),
     disputed: STAY,

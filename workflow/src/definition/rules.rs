@@ -103,6 +103,8 @@ pub struct NewsRules {
     pub amounts_disagree: Rule,
     /// A capture, perhaps one that was reported as done, did not bring the money.
     pub capture_failed: Rule,
+    /// A void that the PSP had taken on came to nothing.
+    pub void_failed: Rule,
     /// A refund, perhaps one that was reported as done, did not reach the customer.
     pub refund_failed: Rule,
     /// The customer's dispute begins, takes money, or gives it back.
@@ -175,8 +177,12 @@ impl StateRow {
             EventKind::Refunded => &self.news.refunded,
             EventKind::AmountsDisagree => &self.news.amounts_disagree,
             EventKind::CaptureFailed => &self.news.capture_failed,
+            EventKind::VoidFailed => &self.news.void_failed,
             EventKind::RefundFailed => &self.news.refund_failed,
-            EventKind::DisputeOpened | EventKind::ChargedBack | EventKind::ChargebackReversed => &self.news.disputed,
+            EventKind::DisputeOpened
+            | EventKind::ChargedBack
+            | EventKind::ChargebackReversed
+            | EventKind::DisputeClosed => &self.news.disputed,
             EventKind::KeyExpired => &self.attempt.key_expired,
             EventKind::DeadlinePassed => &self.request.deadline_passed,
             EventKind::CaptureRequested => &self.request.capture_requested,

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use strum::{Display, EnumIter, IntoStaticStr};
 
-use crate::event::Unknown;
+use crate::event::{DisputeVerdict, Unknown};
 use crate::ids::PaymentId;
 use crate::money::Money;
 use crate::payment::{Failure, NextAction, Payment};
@@ -83,8 +83,8 @@ pub enum Outcome {
     Approved(Standing),
     /// The customer has to act first.
     ActionRequired {
-        /// The PSP's name for the payment.
-        psp_reference: String,
+        /// The PSP's name for the payment, when it has one already.
+        psp_reference: Option<String>,
         /// What the customer has to do.
         next_action: NextAction,
     },
@@ -182,6 +182,11 @@ pub enum News {
         /// Why, as far as the PSP tells.
         failure: Failure,
     },
+    /// A void that the PSP had taken on came to nothing.
+    VoidFailed {
+        /// Why, as far as the PSP tells.
+        failure: Failure,
+    },
     /// A refund, perhaps one that was reported as done, did not reach the customer.
     RefundFailed {
         /// How much was to be given back.
@@ -193,6 +198,11 @@ pub enum News {
     DisputeOpened {
         /// The PSP's word for why.
         reason: Option<String>,
+    },
+    /// A dispute is decided. What money moved for it is told apart.
+    DisputeClosed {
+        /// For whom.
+        verdict: DisputeVerdict,
     },
     /// A dispute took money back.
     ChargedBack {

@@ -85,7 +85,7 @@ pub(super) fn standing(operation: Operation, intent: &Intent<'_>) -> Outcome {
             }
         }
         (Status::RequiresAction, Register | Authorize | Complete | Inquire) => {
-            Outcome::ActionRequired { psp_reference, next_action: next_action(intent) }
+            Outcome::ActionRequired { psp_reference: Some(psp_reference), next_action: next_action(intent) }
         }
         (Status::RequiresConfirmation | Status::RequiresPaymentMethod, Register) => {
             Outcome::Approved(Standing::Registered { psp_reference })
@@ -108,8 +108,12 @@ pub(super) fn standing(operation: Operation, intent: &Intent<'_>) -> Outcome {
 /// Money that was given back although no answer told us, seen on the charge. Only once we know of the capture: a
 /// refund of money that we never counted is news about the capture first.
 fn refunded(payment: &Payment, intent: &Intent<'_>) -> Option<Money> {
-    let Some(LatestCharge::Expanded { amount_refunded }) = intent.latest_charge else { return None };
-    let total = money(intent, Some(amount_refunded))?;
+    let Some(LatestCharge::Expanded { amount, amount_captured, amount_refunded }) = intent.latest_charge else {
+        return None;
+    };
+    // What a partial capture left is released, and counted as refunded too.
+    let released = amount.saturating_sub(amount_captured).max(0);
+    let total = money(intent, Some(amount_refunded.saturating_sub(released).max(0)))?;
     let kept = payment.kept_minor();
     let all_is_back = kept > 0 && total.amount_minor - payment.amount_refunded_minor >= kept;
     (intent.status == Some(Status::Succeeded) && all_is_back && total.currency == payment.currency)

@@ -59,6 +59,7 @@ fn refund(payment: &Payment) -> String {
     let mut form = Serializer::new(String::with_capacity(64));
     form.append_pair("payment_intent", payment.psp_reference.as_deref().unwrap_or_default());
     form.append_pair("amount", &amounts::to_wire_text(kept));
+    form.append_pair("metadata[fincore_payment]", &payment.id.to_string());
     form.finish()
 }
 

@@ -112,7 +112,12 @@ fn the_other_calls_name_the_intent_and_little_else() {
         (Operation::Capture, payment(), "POST /v1/payment_intents/pi_1/capture", "amount_to_capture=1234"),
         (Operation::Capture, partly, "POST /v1/payment_intents/pi_1/capture", "amount_to_capture=1000"),
         (Operation::Void, payment(), "POST /v1/payment_intents/pi_1/cancel", ""),
-        (Operation::Refund, captured, "POST /v1/refunds", "payment_intent=pi_1\n&amount=1000"),
+        (
+            Operation::Refund,
+            captured,
+            "POST /v1/refunds",
+            "payment_intent=pi_1\n&amount=1000\n&metadata%5Bfincore_payment%5D=ch_00000000000070008000000000010000",
+        ),
     ] {
         assert_eq!(written(operation, &payment), format!("{line}\n{head}{body}"));
     }

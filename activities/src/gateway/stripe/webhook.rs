@@ -3,10 +3,12 @@
 //! An event carries a snapshot of its object; what it says is read from there, and only when the snapshot agrees with
 //! the event's type. Not here: signatures. What is read here must have been verified before.
 
+mod later;
+
 use serde::Deserialize;
 use workflow::port::gateway::{News, Notification, Operation, Outcome, Unreadable};
 
-use super::wire::{Intent, Metadata, Status, Text};
+use super::wire::{Dispute, Intent, Metadata, Refund, Status, Text};
 use super::{declines, read};
 
 #[derive(Deserialize)]
@@ -27,7 +29,7 @@ struct Data<T> {
     object: T,
 }
 
-/// Any other object that belongs to an intent: a charge, a refund, a dispute.
+/// Any other object that belongs to an intent: a charge, for example.
 #[derive(Deserialize)]
 struct Relative<'a> {
     #[serde(borrow)]
@@ -44,6 +46,14 @@ pub(super) fn read(body: &[u8]) -> Result<Notification, Unreadable> {
     if event_type.starts_with("payment_intent.") {
         let intent: WithData<Intent<'_>> = serde_json::from_slice(body).map_err(|_| Unreadable)?;
         return about_intent(event_id, event_type, &intent.data.object);
+    }
+    if event_type.starts_with("charge.dispute.") {
+        let dispute: WithData<Dispute<'_>> = serde_json::from_slice(body).map_err(|_| Unreadable)?;
+        return later::about_dispute(event_id, event_type, &dispute.data.object);
+    }
+    if event_type.starts_with("refund.") || event_type == "charge.refund.updated" {
+        let refund: WithData<Refund<'_>> = serde_json::from_slice(body).map_err(|_| Unreadable)?;
+        return later::about_refund(event_type, &refund.data.object);
     }
     // An object of a kind we do not read may have any shape; then it belongs to no payment of ours.
     let relative = serde_json::from_slice::<WithData<Relative<'_>>>(body).ok().map(|event| event.data.object);
@@ -70,7 +80,8 @@ fn outcome(event_type: &str, intent: &Intent<'_>) -> Result<Option<Outcome>, Unr
         "payment_intent.succeeded" => Status::Succeeded,
         "payment_intent.canceled" => Status::Canceled,
         "payment_intent.requires_action" => Status::RequiresAction,
-        "payment_intent.processing" => Status::Processing,
+        // `payment_intent.processing` tells nothing that the answer to our own call did not, and it may come so late that
+        // it would be taken for news of the next call.
         "payment_intent.payment_failed" => Status::RequiresPaymentMethod,
         _other => return Ok(None),
     };

@@ -125,7 +125,7 @@ pub(super) struct Redirect<'a> {
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum LatestCharge {
-    Expanded { amount_refunded: i64 },
+    Expanded { amount: i64, amount_captured: i64, amount_refunded: i64 },
     Other(IgnoredAny),
 }
 
@@ -141,6 +141,26 @@ pub(super) struct Refund<'a> {
     pub(super) currency: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) payment_intent: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) failure_reason: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) metadata: Option<Metadata<'a>>,
+}
+
+/// A dispute.
+#[derive(Deserialize)]
+pub(super) struct Dispute<'a> {
+    pub(super) amount: Option<i64>,
+    #[serde(borrow)]
+    pub(super) currency: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) payment_intent: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) reason: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) status: Option<Text<'a>>,
 }
 
 /// An error document.

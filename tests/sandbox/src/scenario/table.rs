@@ -272,7 +272,7 @@ pub static SCENARIOS: &[Scenario] = &[
     after(
         "pm_sandbox_capture_fails_later",
         A::CaptureFails,
-        FAILED,
+        IN_REVIEW,
         "approved; the capture answers `succeeded`, and has failed later: `payment_intent.payment_failed`",
     ),
     // Refunds.

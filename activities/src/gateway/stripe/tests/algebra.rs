@@ -321,16 +321,21 @@ fn a_refund_is_done_when_it_says_so() {
 
 #[test]
 fn an_inquiry_sees_that_counted_money_was_given_back_and_never_takes_it_for_a_capture() {
-    let charged = |amount_refunded: i64| {
-        intent(
-            "succeeded",
-            &json!({"latest_charge": {"id": "ch_1", "object": "charge", "amount_refunded": amount_refunded}}),
-        )
+    let charge = |amount_captured: i64, amount_refunded: i64| {
+        let charge = json!({
+            "id": "ch_1", "object": "charge", "amount": 1_234, "amount_captured": amount_captured, "amount_refunded": amount_refunded,
+        });
+        intent("succeeded", &json!({"latest_charge": charge}))
     };
+    let charged = |amount_refunded: i64| charge(1_234, amount_refunded);
     let counted = Payment { amount_captured_minor: 1_234, goal: Goal::Reverse, ..payment() };
     assert_eq!(read_as(Inquire, &counted, 200, &charged(1_234)), "refunded 12.34 EUR");
     assert_eq!(read_as(Inquire, &counted, 200, &charged(1_000)), "captured pi_1 12.34 EUR");
     assert_eq!(read_as(Inquire, &counted, 200, &charged(0)), "captured pi_1 12.34 EUR");
+    // What a partial capture left was never taken, so it was not given back either.
+    let partly = Payment { amount_captured_minor: 234, ..counted };
+    assert_eq!(read_as(Inquire, &partly, 200, &charge(234, 1_000)), "captured pi_1 12.34 EUR");
+    assert_eq!(read_as(Inquire, &partly, 200, &charge(234, 1_234)), "refunded 2.34 EUR");
     // Money that was never counted is counted first.
     assert_eq!(read_as(Inquire, &payment(), 200, &charged(1_234)), "captured pi_1 12.34 EUR");
 }
