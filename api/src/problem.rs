@@ -213,7 +213,7 @@ impl From<StoreError> for Problem {
 impl Problem {
     fn of_store(error: &StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => {
+            StoreError::Unavailable(_) | StoreError::Held(_) => {
                 tracing::warn!(error = error as &dyn Error, "request not recorded");
                 Self::new(
                     Code::StoreUnavailable,

@@ -224,6 +224,17 @@ impl TestDatabase {
         self.place.administer(cut).await.expect("a superuser");
     }
 
+    /// An operator's open transaction on PostgreSQL in which this SQL has run: it holds what it locked until it is dropped.
+    ///
+    /// # Panics
+    /// When the database refuses it.
+    pub async fn open_transaction(&self, sql: &str) -> PgConnection {
+        let mut connection = self.postgres_connection().await;
+        let sql = AssertSqlSafe(format!("begin; {sql}"));
+        sqlx::raw_sql(sql).execute(&mut connection).await.expect("the database does it");
+        connection
+    }
+
     /// A connection past the store, to a PostgreSQL database.
     async fn postgres_connection(&self) -> PgConnection {
         let Place::Postgres { server, name } = &self.place else { panic!("this is a SQLite file") };

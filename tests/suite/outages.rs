@@ -10,6 +10,10 @@ use reqwest::StatusCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use workflow::definition::State;
+use workflow::engine::EngineError;
+use workflow::engine::worker::Claimed;
+use workflow::port::queue::Wake;
+use workflow::port::store::StoreError;
 
 /// Clients that charge at the same time.
 const CLIENTS: usize = 8;
@@ -85,6 +89,40 @@ async fn postgres_going_away_in_the_middle_of_a_run_loses_nothing() {
     let payments = world.store.walk(None, 1_000).await.unwrap();
     assert_eq!(payments.len(), CLIENTS * CHARGES, "each key made one charge");
     assert!(payments.iter().all(|payment| payment.state == State::Succeeded));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_an_operator_holds_on_postgres_keeps_no_other_payment_waiting() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let world = World::over(database.store().await).await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(world.charge("pm_card_visa", "automatic").await);
+    }
+    let held = ids[7];
+    let by_hand = format!("select from payments where id = '{}' for update", held.uuid());
+    let operator = database.open_transaction(&by_hand).await;
+    let claims: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            let (engine, wake) = (Arc::clone(&world.engine), Wake { payment_id: *id, seq: 1, snapshot: None });
+            tokio::spawn(async move { engine.wake(wake, "test").await })
+        })
+        .collect();
+    for (id, claim) in ids.iter().zip(claims) {
+        match claim.await.unwrap() {
+            Ok(Claimed::Work(_)) => assert_ne!(*id, held, "nobody can move a row that somebody else holds"),
+            Err(EngineError::Store(error)) if matches!(*error, StoreError::Held(_)) => assert_eq!(*id, held),
+            other => panic!("{id}: {other:?}"),
+        }
+    }
+    let (status, answer) = world.post(&format!("/v1/charges/{held}/cancel"), "cancel", &json!({})).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("store_unavailable")));
+    drop(operator);
+    world.clock.skip(LEASE);
+    world.work_patiently().await;
+    assert_eq!(world.payment(held).await.state, State::Succeeded, "as if nothing had been");
     world.finish().await;
 }
 

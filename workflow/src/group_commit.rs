@@ -2,14 +2,15 @@
 //! A caller is answered only after its own element was committed.
 //!
 //! The lane owns what it was given: a caller that goes away (a client that hangs up) neither cancels its element nor
-//! anybody else's. A batch that is refused for what one element carries is tried again one by one: nobody pays for a
-//! stranger. Not here: what a batch is written with; a lane is handed a function.
+//! anybody else's. A batch that is refused for what one element carries, or waits for a row that somebody holds, is tried
+//! again one by one, beside the lane: nobody pays for a stranger. Not here: what a batch is written with; a lane is
+//! handed a function.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::port::store::StoreError;
 
@@ -18,6 +19,13 @@ pub const MAX_BATCH: usize = 256;
 
 /// Elements waiting for a commit. Who comes when so many wait is made to wait before the door.
 const MAX_WAITING: usize = 4_096;
+
+/// Batches that are tried one by one at a time; the lane waits when another one fails. Each takes a connection.
+const MAX_APART: usize = 2;
+
+/// Elements of a batch that may each wait for a row that somebody holds. When so many do, it is not about a row any more
+/// (a locked table, perhaps), and the rest is told so without waiting in vain one after the other.
+const MAX_HELD: usize = 4;
 
 type Committed<R> = Result<R, Arc<StoreError>>;
 type Commit<R> = Pin<Box<dyn Future<Output = Result<Vec<R>, StoreError>> + Send>>;
@@ -36,7 +44,7 @@ impl<T: Clone + Send + 'static, R: Send + 'static> Lane<T, R> {
     /// Opens a lane. `commit` is called with at most [`MAX_BATCH`] elements, one call at a time.
     pub fn open(name: &'static str, commit: impl Fn(Vec<T>) -> Commit<R> + Send + Sync + 'static) -> Self {
         let (door, queue) = mpsc::channel(MAX_WAITING);
-        tokio::spawn(run(name, queue, commit));
+        tokio::spawn(run(name, queue, Arc::new(commit)));
         Self { door }
     }
 
@@ -58,8 +66,9 @@ fn gone() -> Arc<StoreError> {
 async fn run<T: Clone + Send + 'static, R: Send + 'static>(
     name: &'static str,
     mut queue: mpsc::Receiver<Waiting<T, R>>,
-    commit: impl Fn(Vec<T>) -> Commit<R>,
+    commit: Arc<impl Fn(Vec<T>) -> Commit<R> + Send + Sync + 'static>,
 ) {
+    let apart = Arc::new(Semaphore::new(MAX_APART));
     let mut waiting = Vec::with_capacity(MAX_BATCH);
     while queue.recv_many(&mut waiting, MAX_BATCH).await > 0 {
         let (elements, answers): (Vec<T>, Vec<_>) =
@@ -67,13 +76,35 @@ async fn run<T: Clone + Send + 'static, R: Send + 'static>(
         metrics::counter!("fincore_group_commits_total", "lane" => name).increment(1);
         metrics::counter!("fincore_group_commit_elements_total", "lane" => name).increment(elements.len() as u64);
         match contained(commit(elements.clone())).await {
-            Err(StoreError::Refused(_) | StoreError::Corrupt(_)) if elements.len() > 1 => {
-                for (element, answer) in elements.into_iter().zip(answers) {
-                    settle(vec![answer], contained(commit(vec![element])).await);
-                }
+            Err(StoreError::Refused(_) | StoreError::Corrupt(_) | StoreError::Held(_)) if elements.len() > 1 => {
+                let Ok(permit) = Arc::clone(&apart).acquire_owned().await else { return };
+                let commit = Arc::clone(&commit);
+                tokio::spawn(async move {
+                    one_by_one(elements, answers, commit.as_ref()).await;
+                    drop(permit);
+                });
             }
             committed => settle(answers, committed),
         }
+    }
+}
+
+/// Commits each element by itself. The lane has gone on, so these are not in order with what came after them; who needs
+/// an order waits for the answer.
+async fn one_by_one<T, R: Send + 'static>(
+    elements: Vec<T>,
+    answers: Vec<oneshot::Sender<Committed<R>>>,
+    commit: &(impl Fn(Vec<T>) -> Commit<R> + Sync),
+) {
+    let mut held = 0;
+    for (element, answer) in elements.into_iter().zip(answers) {
+        let committed = if held < MAX_HELD {
+            contained(commit(vec![element])).await
+        } else {
+            Err(StoreError::Held("so are several others of the same batch".into()))
+        };
+        held += usize::from(matches!(committed, Err(StoreError::Held(_))));
+        settle(vec![answer], committed);
     }
 }
 
@@ -150,6 +181,50 @@ mod tests {
         for (number, answer) in (10..20).zip(answers) {
             assert_eq!(answer.await.unwrap(), (number != 13).then_some(number));
         }
+    }
+
+    type Batches = Arc<Mutex<Vec<Vec<u32>>>>;
+
+    /// Commits everything but what is listed as held, and logs what it was given.
+    fn lane_with_held(held: &'static [u32]) -> (Arc<Lane<u32, u32>>, Batches) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let lane = Lane::open("test", move |batch: Vec<u32>| {
+            log.lock().unwrap().push(batch.clone());
+            let waits = batch.iter().any(|number| held.contains(number));
+            Box::pin(async move { if waits { Err(StoreError::Held("by hand".into())) } else { Ok(batch) } })
+        });
+        (Arc::new(lane), seen)
+    }
+
+    async fn commit_all(lane: &Arc<Lane<u32, u32>>, numbers: std::ops::Range<u32>) -> Vec<Committed<u32>> {
+        let commits = numbers.map(|number| {
+            let lane = Arc::clone(lane);
+            tokio::spawn(async move { lane.commit(number).await })
+        });
+        let mut answers = Vec::new();
+        for commit in commits.collect::<Vec<_>>() {
+            answers.push(commit.await.unwrap());
+        }
+        answers
+    }
+
+    #[tokio::test]
+    async fn a_held_row_costs_its_neighbours_nothing() {
+        let (lane, seen) = lane_with_held(&[13]);
+        for (number, answer) in (10..20).zip(commit_all(&lane, 10..20).await) {
+            assert_eq!(answer.is_ok(), number != 13, "{number}: {answer:?}");
+        }
+        assert_eq!(seen.lock().unwrap().iter().filter(|batch| **batch == [13]).count(), 1, "it is not asked for twice");
+    }
+
+    #[tokio::test]
+    async fn when_everything_is_held_few_wait_for_it() {
+        let (lane, seen) = lane_with_held(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        for answer in commit_all(&lane, 0..10).await {
+            assert!(matches!(*answer.unwrap_err(), StoreError::Held(_)));
+        }
+        assert!(seen.lock().unwrap().len() <= 2 * (1 + MAX_HELD), "{:?}", seen.lock().unwrap());
     }
 
     #[tokio::test]

@@ -109,6 +109,24 @@ async fn while_postgres_is_away_calls_say_so_and_later_work_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_or_a_table_that_is_held_on_postgres_is_not_waited_for_long() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let store = database.store().await;
+    let [held, free] = [one(&store, 1).await, one(&store, 2).await];
+    let both = [build::update(&held, |_| {}), build::update(&free, |_| {})];
+    let row = format!("select from payments where id = '{}' for update", held.id.uuid());
+    for lock in [row.as_str(), "lock table payments in share mode"] {
+        let operator = database.open_transaction(lock).await;
+        let refused = store.update(&both).await;
+        assert!(matches!(refused, Err(StoreError::Held(_))), "{lock}: {refused:?}");
+        assert_eq!(stored(&store, &free).await, free, "nothing of it was stored");
+        drop(operator);
+    }
+    // A statement that gave up costs no connection, and the update is as good as before.
+    assert_eq!(store.update(&both).await.unwrap(), [Updated::Applied; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_full_disk_sqlite_says_so_and_later_works_again() {
     let database = TestDatabase::sqlite();
     database.migrate().await;

@@ -39,6 +39,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// may take a second.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a statement waits for a row that somebody else holds. Our own statements hold theirs for milliseconds, and what
+/// is held longer (an operator's open transaction) must not hold up the rest of its batch.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How to reach the database, and how much of it to use.
 #[derive(Clone)]
 pub struct PostgresOptions {
@@ -160,12 +164,14 @@ impl Lines {
 async fn settings(connection: &mut PgConnection, statement_timeout: Duration) -> sqlx::Result<()> {
     sqlx::query!(
         "select set_config('statement_timeout', $1, false) as statement_timeout,
+                set_config('lock_timeout', $2, false) as lock_timeout,
                 set_config('plan_cache_mode', 'force_generic_plan', false) as plan_cache_mode,
                 set_config('enable_seqscan', 'off', false) as enable_seqscan,
                 set_config('enable_bitmapscan', 'off', false) as enable_bitmapscan,
                 set_config('enable_mergejoin', 'off', false) as enable_mergejoin,
                 set_config('jit', 'off', false) as jit",
-        statement_timeout.as_millis().to_string()
+        statement_timeout.as_millis().to_string(),
+        LOCK_TIMEOUT.as_millis().to_string()
     )
     .fetch_one(connection)
     .await?;

@@ -7,10 +7,12 @@ use workflow::port::store::StoreError;
 
 /// `cardinality_violation`: `on conflict do update` met a row that the same statement had just written.
 const ROW_TWICE_IN_ONE_STATEMENT: &str = "21000";
+/// `lock_not_available`: somebody held a row for longer than we wait.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// `read_only_sql_transaction`: the server has become a replica, or its disk is full and its operator protects it.
 const READ_ONLY: &str = "25006";
 /// Classes of errors that pass: connection, authorization (a password is being changed), rollback (deadlock), resources
-/// (disk or memory full, too many connections), state (a lock, a database closed for maintenance), operator's
+/// (disk or memory full, too many connections), state (a database closed for maintenance), operator's
 /// intervention (shutdown, a statement timed out), system.
 const PASSING: [&str; 7] = ["08", "28", "40", "53", "55", "57", "58"];
 
@@ -18,6 +20,9 @@ const PASSING: [&str; 7] = ["08", "28", "40", "53", "55", "57", "58"];
 pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
     if let sqlx::Error::Database(database) = &error {
         let code = database.code().unwrap_or_default();
+        if code == LOCK_NOT_AVAILABLE {
+            return StoreError::Held(error.into());
+        }
         let passes = PASSING.iter().any(|class| code.starts_with(class)) || code == READ_ONLY;
         return if passes { StoreError::Unavailable(error.into()) } else { StoreError::Refused(error.into()) };
     }
@@ -38,9 +43,11 @@ pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
     StoreError::Refused(error.into())
 }
 
-/// Whether a connection is as good as before after this error: the statement was refused for what it carried.
+/// Whether a connection is as good as before after this error: the statement was refused for what it carried, or gave up
+/// waiting for a row.
 pub(crate) fn may_be_used_again(error: &sqlx::Error) -> bool {
-    is_about_an_element(error)
+    let code = error.as_database_error().and_then(|error| error.code());
+    is_about_an_element(error) || code.is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
 /// Whether the error may be the doing of one element, so that the rest of its batch deserves another try without it:

@@ -18,6 +18,10 @@ pub enum StoreError {
     /// The database cannot be reached, is full, or took too long. Nothing was acknowledged; try again later.
     #[error("the database did not answer: nothing was acknowledged")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody else holds a row and does not let go: an operator with an open transaction, for example. Nothing was
+    /// acknowledged; what needs other rows deserves another try at once, what needs this one a try later.
+    #[error("a row is held by somebody else: nothing was acknowledged")]
+    Held(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A stored row breaks a rule that we thought could not be broken. That payment stops; an operator looks.
     #[error("a stored row cannot be read: {0}")]
     Corrupt(String),
