@@ -2,18 +2,18 @@
 //!
 //! Not here: acting on what is found; the worker does.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use strum::VariantArray;
 use workflow::definition::{self, State};
 use workflow::engine::{Engine, EngineError};
 use workflow::port::queue::Wake;
-use workflow::port::store::WebhookEvent;
+use workflow::port::store::{Due, WebhookEvent};
 
 use crate::psps::Psps;
 
-/// Payments in one sweep. The next sweep takes the next ones.
+/// Payments in one sweep. The next sweep takes the next ones, whatever became of these.
 const SWEEP_LIMIT: u32 = 500;
 
 /// Webhook events read at a time.
@@ -26,21 +26,31 @@ const MATCH_PAGES: usize = 20;
 pub struct Sweeper {
     engine: Arc<Engine>,
     psps: Arc<Psps>,
+    /// Where the last sweep ended, if it left something. Without it payments that stay due whatever is tried (a row that
+    /// cannot be read, a workflow version that only newer binaries know) would fill every sweep and starve the rest.
+    reached: Mutex<Option<Due>>,
 }
 
 impl Sweeper {
     /// A sweeper over this engine.
     #[must_use]
     pub fn new(engine: Arc<Engine>, psps: Arc<Psps>) -> Self {
-        Self { engine, psps }
+        Self { engine, psps, reached: Mutex::new(None) }
     }
 
-    /// Payments that have been due for longer than `grace`.
+    /// Payments that have been due for longer than `grace`: the next ones after the last sweep's, and from the longest
+    /// overdue on when that one came to the end. Nothing only when nothing is due.
     ///
     /// # Errors
     /// The store did not answer.
     pub async fn due(&self, grace: Duration) -> Result<Vec<Wake>, EngineError> {
-        let due = self.engine.due(grace, SWEEP_LIMIT).await?;
+        let after = *self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = self.engine.due(grace, after, SWEEP_LIMIT).await?;
+        if due.is_empty() && after.is_some() {
+            due = self.engine.due(grace, None, SWEEP_LIMIT).await?;
+        }
+        let reached = due.last().copied().filter(|_| due.len() >= SWEEP_LIMIT as usize);
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = reached;
         metrics::counter!("fincore_swept_total").increment(due.len() as u64);
         Ok(due.into_iter().map(|due| Wake { payment_id: due.payment_id, seq: due.seq, snapshot: None }).collect())
     }

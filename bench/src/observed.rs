@@ -199,8 +199,8 @@ impl Store for Observed {
         self.counters.count(Call::Load, ids.len(), self.store.load(ids)).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
-        self.reading(self.store.due(now, limit)).await
+    async fn due(&self, now: Timestamp, after: Option<Due>, limit: u32) -> Result<Vec<Due>, StoreError> {
+        self.reading(self.store.due(now, after, limit)).await
     }
 
     async fn history(&self, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {

@@ -90,9 +90,9 @@ impl Store for CrashStore {
         self.inner.load(ids).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+    async fn due(&self, now: Timestamp, after: Option<Due>, limit: u32) -> Result<Vec<Due>, StoreError> {
         self.alive().await;
-        self.inner.due(now, limit).await
+        self.inner.due(now, after, limit).await
     }
 
     async fn history(&self, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {

@@ -233,7 +233,7 @@ impl World {
             let (worker, stop) = (self.worker.clone(), stop.clone());
             async move { worker.run(stop).await }
         });
-        while !self.store.due(self.clock.now(), 1).await.expect("the store answers").is_empty() {
+        while !self.store.due(self.clock.now(), None, 1).await.expect("the store answers").is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         stop.cancel();
@@ -290,7 +290,7 @@ impl World {
 
     /// Ends a test: nothing due, nothing leased, every chain intact, and the PSP's books agree with ours.
     pub async fn finish(self) {
-        let due = self.store.due(self.clock.now(), 10).await.expect("the store answers");
+        let due = self.store.due(self.clock.now(), None, 10).await.expect("the store answers");
         assert!(due.is_empty(), "a test ends with nothing due: {due:?}");
         let mut after = None;
         loop {

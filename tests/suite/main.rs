@@ -44,5 +44,6 @@ mod processes;
 mod requests;
 mod sandbox_scenarios;
 mod store_conformance;
+mod sweeps;
 mod tampering;
 mod webhooks;

@@ -52,7 +52,7 @@ impl Store for TestStore {
     async fn load(&self, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError> {
         self.up(vec![None; ids.len()])
     }
-    async fn due(&self, _now: Timestamp, _limit: u32) -> Result<Vec<Due>, StoreError> {
+    async fn due(&self, _now: Timestamp, _after: Option<Due>, _limit: u32) -> Result<Vec<Due>, StoreError> {
         self.up(Vec::new())
     }
     async fn history(&self, _id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {

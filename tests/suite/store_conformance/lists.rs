@@ -20,7 +20,7 @@ fincore_tests::on_each_database! {
         apply(&store, build::end(&payments[4])).await;
         let claimed = apply(&store, build::claim(&payments[5], build::at(7_200))).await;
         let due = async |seconds, limit| {
-            let due = store.due(build::at(seconds), limit).await.unwrap();
+            let due = store.due(build::at(seconds), None, limit).await.unwrap();
             due.into_iter().map(|due| (due.payment_id, due.seq)).collect::<Vec<_>>()
         };
         let [one, two, three, four] = [0, 1, 2, 3].map(|at: usize| (payments[at].id, 1));
@@ -30,8 +30,28 @@ fincore_tests::on_each_database! {
         assert_eq!(due(5_400, 10).await, [three, two, four]);
         assert_eq!(due(99_999, 10).await, [three, two, four, (claimed.id, 2), one]);
         assert_eq!(due(99_999, 2).await, [three, two]);
-        let named = store.due(build::at(0), 1).await.unwrap();
-        assert_eq!(named, [Due { payment_id: payments[2].id, seq: 1 }]);
+        let named = store.due(build::at(0), None, 1).await.unwrap();
+        assert_eq!(named, [Due { since: build::at(0), payment_id: payments[2].id, seq: 1 }]);
+    }
+
+    async fn what_is_due_can_be_walked_over_page_by_page(database: TestDatabase) {
+        let store = database.store().await;
+        // Some instants are shared by more payments than fit a page; some lie hours apart.
+        let wakes = (1..=20).map(|number| (number, [0, 0, 0, 0, 3_600, 3_601, 9_000][number as usize % 7]));
+        let payments = started(&store, wakes.map(|(number, wake)| Payment {
+            next_wake_at: Some(build::at(wake)),
+            ..build::payment(number)
+        })).await;
+        let mut expected: Vec<_> = payments.iter().map(|payment| (payment.next_wake_at.unwrap(), payment.id)).collect();
+        expected.sort();
+        let (mut walked, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.due(build::at(9_000), after, 3).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            walked.extend(page.into_iter().map(|due| (due.since, due.payment_id)));
+        }
+        assert_eq!(walked, expected);
     }
 
     async fn a_merchant_pages_through_its_own_payments_newest_first(database: TestDatabase) {

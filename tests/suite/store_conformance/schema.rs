@@ -61,7 +61,7 @@ async fn plan_of_due(database: &TestDatabase) -> String {
     if database.is_postgres() {
         let explain = format!(
             "set enable_seqscan = off; set enable_bitmapscan = off; set plan_cache_mode = force_generic_plan;
-            prepare due as {query}; explain execute due(1, 2, 3)"
+            prepare due as {query}; explain execute due(1, 2, 3, 4, '00000000-0000-0000-0000-000000000000', 6)"
         );
         return database.texts(&explain, "QUERY PLAN").await.join("\n");
     }

@@ -68,7 +68,7 @@ async fn use_everything(store: &Arc<dyn Store>, round: u64) -> i64 {
     assert_eq!(store.update(&batch).await.unwrap(), vec![Updated::Applied; batch.len()]);
     let id = payments[0].id;
     store.load(&[id]).await.unwrap();
-    store.due(build::at(0), 10).await.unwrap();
+    store.due(build::at(0), None, 10).await.unwrap();
     store.history(id).await.unwrap();
     store.list(Page { merchant_id: build::merchant(1), after: None, limit: 10 }).await.unwrap();
     store.walk(None, 10).await.unwrap();

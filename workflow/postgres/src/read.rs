@@ -17,7 +17,7 @@ use crate::PostgresStore;
 use crate::columns::us;
 use crate::connect::within;
 use crate::error::store_error;
-use workflow::port::row::{FactRow, LetterRow, PaymentRow, Place};
+use workflow::port::row::{DueRow, FactRow, LetterRow, PaymentRow, Place};
 
 /// Microseconds in an hour: what `wake_hour` counts.
 const HOUR_US: i64 = 3_600_000_000;
@@ -92,26 +92,45 @@ async fn select_after(connection: &mut PgConnection, after: Uuid, limit: i64) ->
     select_payments!("where id > $1 order by id limit $2", after, limit).fetch_all(connection).await
 }
 
-pub(crate) async fn due(store: &PostgresStore, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+pub(crate) async fn due(
+    store: &PostgresStore,
+    now: Timestamp,
+    after: Option<Due>,
+    limit: u32,
+) -> Result<Vec<Due>, StoreError> {
+    let after = after.map_or((i64::MIN, Uuid::nil()), |after| (us(after.since), after.payment_id.uuid()));
     let mut held = store.reader().await?;
-    let outcome = within(held.patience(), select_due(&mut held, us(now), limit.into())).await;
-    held.settle(outcome).map_err(store_error)
+    let outcome = within(held.patience(), select_due(&mut held, us(now), after, limit.into())).await;
+    held.settle(outcome).map_err(store_error)?.into_iter().map(Due::try_from).collect()
 }
 
 /// By the hour first, because the index knows only hours; the migration says why.
-async fn select_due(connection: &mut PgConnection, now_us: i64, limit: i64) -> sqlx::Result<Vec<Due>> {
-    let hour = i32::try_from(now_us / HOUR_US).unwrap_or(i32::MAX);
-    let rows = sqlx::query!(
-        "select id, seq from payments
-        where wake_hour <= $1 and next_wake_at_us <= $2
-        order by next_wake_at_us limit $3",
-        hour,
+async fn select_due(
+    connection: &mut PgConnection,
+    now_us: i64,
+    (after_us, after_id): (i64, Uuid),
+    limit: i64,
+) -> sqlx::Result<Vec<DueRow>> {
+    sqlx::query_as!(
+        DueRow,
+        r#"select id, seq, next_wake_at_us as "next_wake_at_us!" from payments
+        where wake_hour between $1 and $2
+            and next_wake_at_us <= $3 and (next_wake_at_us, id) > ($4, $5)
+        order by next_wake_at_us, id limit $6"#,
+        hour(after_us),
+        hour(now_us),
         now_us,
+        after_us,
+        after_id,
         limit
     )
     .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| Due { payment_id: PaymentId::from_uuid(row.id), seq: row.seq }).collect())
+    .await
+}
+
+/// What `wake_hour` is for this instant.
+fn hour(at_us: i64) -> i32 {
+    i32::try_from(at_us / HOUR_US).unwrap_or(if at_us < 0 { i32::MIN } else { i32::MAX })
 }
 
 pub(crate) async fn history(store: &PostgresStore, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {

@@ -43,8 +43,8 @@ impl Store for SqliteStore {
         read::load(self, ids).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
-        read::due(self, now, limit).await
+    async fn due(&self, now: Timestamp, after: Option<Due>, limit: u32) -> Result<Vec<Due>, StoreError> {
+        read::due(self, now, after, limit).await
     }
 
     async fn history(&self, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {

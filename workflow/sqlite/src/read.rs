@@ -17,7 +17,7 @@ use crate::SqliteStore;
 use crate::columns::us;
 use crate::connect::within;
 use crate::error::store_error;
-use workflow::port::row::{FactRow, LetterRow, PaymentRow, Place};
+use workflow::port::row::{DueRow, FactRow, LetterRow, PaymentRow, Place};
 
 /// Selects payments with all their columns; the list of columns is written once.
 macro_rules! select_payments {
@@ -92,24 +92,37 @@ async fn select_after(connection: &mut SqliteConnection, after: Uuid, limit: i64
     select_payments!("where id > ? order by id limit ?", after, limit).fetch_all(connection).await
 }
 
-pub(crate) async fn due(store: &SqliteStore, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError> {
+pub(crate) async fn due(
+    store: &SqliteStore,
+    now: Timestamp,
+    after: Option<Due>,
+    limit: u32,
+) -> Result<Vec<Due>, StoreError> {
+    let after = after.map_or((i64::MIN, Uuid::nil()), |after| (us(after.since), after.payment_id.uuid()));
     let mut held = store.reader().await?;
-    let outcome = within(held.patience(), select_due(&mut held, us(now), limit.into())).await;
-    held.settle(outcome).map_err(store_error)
+    let outcome = within(held.patience(), select_due(&mut held, us(now), after, limit.into())).await;
+    held.settle(outcome).map_err(store_error)?.into_iter().map(Due::try_from).collect()
 }
 
 /// By the instant itself: SQLite has no use for the hour that the PostgreSQL schema keeps.
-async fn select_due(connection: &mut SqliteConnection, now_us: i64, limit: i64) -> sqlx::Result<Vec<Due>> {
-    let rows = sqlx::query!(
-        r#"select id as "id: Uuid", seq from payments
-        where next_wake_at_us <= ?
-        order by next_wake_at_us limit ?"#,
+async fn select_due(
+    connection: &mut SqliteConnection,
+    now_us: i64,
+    (after_us, after_id): (i64, Uuid),
+    limit: i64,
+) -> sqlx::Result<Vec<DueRow>> {
+    sqlx::query_as!(
+        DueRow,
+        r#"select id as "id: Uuid", seq, next_wake_at_us as "next_wake_at_us!" from payments
+        where next_wake_at_us <= ? and (next_wake_at_us, id) > (?, ?)
+        order by next_wake_at_us, id limit ?"#,
         now_us,
+        after_us,
+        after_id,
         limit
     )
     .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| Due { payment_id: PaymentId::from_uuid(row.id), seq: row.seq }).collect())
+    .await
 }
 
 pub(crate) async fn history(store: &SqliteStore, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {

@@ -236,12 +236,18 @@ impl Engine {
     }
 
     /// Payments whose time has come longer than `grace` ago: what the queue forgot, what backed off, whose worker died.
+    /// The longest overdue first; the next ones after `after`.
     ///
     /// # Errors
     /// The store did not answer.
-    pub async fn due(&self, grace: std::time::Duration, limit: u32) -> Result<Vec<Due>, EngineError> {
-        let since = self.now().saturating_sub(grace).unwrap_or(jiff::Timestamp::MIN);
-        Ok(self.store.due(since, limit).await?)
+    pub async fn due(
+        &self,
+        grace: std::time::Duration,
+        after: Option<Due>,
+        limit: u32,
+    ) -> Result<Vec<Due>, EngineError> {
+        let until = self.now().saturating_sub(grace).unwrap_or(jiff::Timestamp::MIN);
+        Ok(self.store.due(until, after, limit).await?)
     }
 }
 

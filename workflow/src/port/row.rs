@@ -12,7 +12,7 @@ use crate::decide::DeadLetter;
 use crate::history::{Fact, Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
 use crate::payment::{KeyUse, Payment};
-use crate::port::store::{ApiKey, DeadLetterRow, RequestRecord, RequestScope, StoreError, WebhookEvent};
+use crate::port::store::{ApiKey, DeadLetterRow, Due, RequestRecord, RequestScope, StoreError, WebhookEvent};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -102,6 +102,23 @@ impl TryFrom<PaymentRow> for Payment {
             route: row.route.map(|text| of.json("route", &text)).transpose()?.unwrap_or_default(),
             updated_at: of.instant("updated_at_us", row.updated_at_us)?,
         })
+    }
+}
+
+/// What the sweeper reads of a row of `payments`.
+pub struct DueRow {
+    pub id: Uuid,
+    pub seq: i64,
+    pub next_wake_at_us: i64,
+}
+
+impl TryFrom<DueRow> for Due {
+    type Error = StoreError;
+
+    fn try_from(row: DueRow) -> Result<Self, StoreError> {
+        let payment_id = PaymentId::from_uuid(row.id);
+        let of = Place { table: "payments", row: &payment_id };
+        Ok(Self { since: of.instant("next_wake_at_us", row.next_wake_at_us)?, payment_id, seq: row.seq })
     }
 }
 

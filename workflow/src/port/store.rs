@@ -157,6 +157,8 @@ pub enum Updated {
 /// A payment that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Due {
+    /// Since when.
+    pub since: Timestamp,
     /// Which.
     pub payment_id: PaymentId,
     /// Where its history stands.
@@ -224,11 +226,12 @@ pub trait Store: Send + Sync {
     /// The database did not answer, or a row cannot be read.
     async fn load(&self, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError>;
 
-    /// Payments whose `next_wake_at` has come, the longest overdue first.
+    /// Payments whose `next_wake_at` has come, the longest overdue first, of one instant by their ids: the next ones
+    /// after `after`, whatever became of that one.
     ///
     /// # Errors
     /// The database did not answer.
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<Due>, StoreError>;
+    async fn due(&self, now: Timestamp, after: Option<Due>, limit: u32) -> Result<Vec<Due>, StoreError>;
 
     /// All history rows of a payment, in order.
     ///
