@@ -83,13 +83,13 @@ impl Floor {
         let counters = Arc::new(Counters::default());
         let (inserting, updating) = (Arc::clone(&store), Arc::clone(&store));
         let (counting_inserts, counting_updates) = (Arc::clone(&counters), Arc::clone(&counters));
-        let inserts = Lane::open("floor_insert", move |rows: Vec<Row>| {
+        let inserts = Lane::open("floor_insert", move |rows: Arc<[Row]>| {
             let (store, counters) = (Arc::clone(&inserting), Arc::clone(&counting_inserts));
             Box::pin(async move {
                 counters.count(Call::Start, rows.len(), store.insert(&rows)).await.map(|()| vec![(); rows.len()])
             })
         });
-        let updates = Lane::open("floor_update", move |rows: Vec<Row>| {
+        let updates = Lane::open("floor_update", move |rows: Arc<[Row]>| {
             let (store, counters) = (Arc::clone(&updating), Arc::clone(&counting_updates));
             Box::pin(async move {
                 counters.count(Call::Update, rows.len(), store.update(&rows)).await.map(|()| vec![(); rows.len()])

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::decide::{Decision, Occurrence, Step, decide};
-use crate::definition::{self, State};
+use crate::decide::{DeadLetter, Decision, Occurrence, Step, decide};
+use crate::definition::{self, EventKind, State};
 use crate::group_commit::Lane;
 use crate::ids::PaymentId;
 use crate::payment::Payment;
@@ -153,18 +153,21 @@ impl Engine {
 
     /// Writes one step or two from `before` on, and afterwards says what follows.
     async fn write(&self, before: &Payment, steps: Vec<Step>, origin: Origin) -> Result<Updated, EngineError> {
-        let Some(last) = steps.last() else { return Ok(Updated::Applied) };
-        let update = Update {
-            expected_seq: before.seq,
-            expected_fence: before.fence,
-            payment: last.payment.clone(),
-            rows: steps.iter().map(|step| step.row.clone()).collect(),
-            origin,
-            dead_letter: steps.iter().find_map(|step| step.dead_letter.clone()),
-        };
+        let news: Vec<News> = steps.iter().map(News::of).collect();
+        let dead_letter = steps.iter().find_map(|step| step.dead_letter.clone());
+        let mut last = None;
+        let mut rows = Vec::with_capacity(steps.len());
+        for step in steps {
+            last = Some(step.payment);
+            rows.push(step.row);
+        }
+        let Some(payment) = last else { return Ok(Updated::Applied) };
+        let id = payment.id;
+        let (expected_seq, expected_fence) = (before.seq, before.fence);
+        let update = Update { expected_seq, expected_fence, payment, rows, origin, dead_letter };
         let updated = self.updates.commit(update).await?;
         if updated == Updated::Applied {
-            steps.iter().for_each(announce);
+            news.iter().for_each(|news| news.announce(id));
         }
         Ok(updated)
     }
@@ -182,25 +185,45 @@ impl Engine {
     }
 }
 
-/// Counts a step, and calls for a person where the table does.
-fn announce(step: &Step) {
-    let fact = &step.row.fact;
-    let from = fact.from.map_or("none", <&str>::from);
-    metrics::counter!(
-        "fincore_moves_total",
-        "from" => from, "to" => <&str>::from(fact.to),
-        "event" => <&str>::from(fact.event), "verdict" => <&str>::from(fact.verdict)
-    )
-    .increment(1);
-    if let Some(letter) = &step.dead_letter {
-        let reason: &str = letter.reason.into();
-        metrics::counter!("fincore_dead_letters_total", "reason" => reason).increment(1);
-        tracing::error!(
-            payment = %step.payment.id, reason, last_error = %letter.last_error,
-            "payment needs a person: read `fincore show {}`", step.payment.id
-        );
-    } else if fact.to == State::InReview && fact.event == definition::EventKind::DeadlinePassed {
-        metrics::counter!("fincore_reviews_overdue_total").increment(1);
-        tracing::error!(payment = %step.payment.id, "payment still waits for a person");
+/// What is told of a step once it is written.
+struct News {
+    from: &'static str,
+    to: State,
+    event: EventKind,
+    verdict: &'static str,
+    dead_letter: Option<DeadLetter>,
+}
+
+impl News {
+    fn of(step: &Step) -> Self {
+        let fact = &step.row.fact;
+        Self {
+            from: fact.from.map_or("none", <&str>::from),
+            to: fact.to,
+            event: fact.event,
+            verdict: fact.verdict.into(),
+            dead_letter: step.dead_letter.clone(),
+        }
+    }
+
+    /// Counts the step, and calls for a person where the table does.
+    fn announce(&self, payment: PaymentId) {
+        metrics::counter!(
+            "fincore_moves_total",
+            "from" => self.from, "to" => <&str>::from(self.to),
+            "event" => <&str>::from(self.event), "verdict" => self.verdict
+        )
+        .increment(1);
+        if let Some(letter) = &self.dead_letter {
+            let reason: &str = letter.reason.into();
+            metrics::counter!("fincore_dead_letters_total", "reason" => reason).increment(1);
+            tracing::error!(
+                %payment, reason, last_error = %letter.last_error,
+                "payment needs a person: read `fincore show {payment}`"
+            );
+        } else if self.to == State::InReview && self.event == EventKind::DeadlinePassed {
+            metrics::counter!("fincore_reviews_overdue_total").increment(1);
+            tracing::error!(%payment, "payment still waits for a person");
+        }
     }
 }

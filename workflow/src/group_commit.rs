@@ -7,8 +7,10 @@
 //! handed a function.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -40,9 +42,9 @@ pub struct Lane<T, R> {
     door: mpsc::Sender<Waiting<T, R>>,
 }
 
-impl<T: Clone + Send + 'static, R: Send + 'static> Lane<T, R> {
+impl<T: Clone + Send + Sync + 'static, R: Send + 'static> Lane<T, R> {
     /// Opens a lane. `commit` is called with at most [`MAX_BATCH`] elements, one call at a time.
-    pub fn open(name: &'static str, commit: impl Fn(Vec<T>) -> Commit<R> + Send + Sync + 'static) -> Self {
+    pub fn open(name: &'static str, commit: impl Fn(Arc<[T]>) -> Commit<R> + Send + Sync + 'static) -> Self {
         let (door, queue) = mpsc::channel(MAX_WAITING);
         tokio::spawn(run(name, queue, Arc::new(commit)));
         Self { door }
@@ -63,10 +65,10 @@ fn gone() -> Arc<StoreError> {
     Arc::new(StoreError::Unavailable("the group commit ended before it answered".into()))
 }
 
-async fn run<T: Clone + Send + 'static, R: Send + 'static>(
+async fn run<T: Clone + Send + Sync + 'static, R: Send + 'static>(
     name: &'static str,
     mut queue: mpsc::Receiver<Waiting<T, R>>,
-    commit: Arc<impl Fn(Vec<T>) -> Commit<R> + Send + Sync + 'static>,
+    commit: Arc<impl Fn(Arc<[T]>) -> Commit<R> + Send + Sync + 'static>,
 ) {
     let apart = Arc::new(Semaphore::new(MAX_APART));
     let mut waiting = Vec::with_capacity(MAX_BATCH);
@@ -75,12 +77,13 @@ async fn run<T: Clone + Send + 'static, R: Send + 'static>(
             waiting.drain(..).map(|waiting| (waiting.element, waiting.answer)).unzip();
         metrics::counter!("fincore_group_commits_total", "lane" => name).increment(1);
         metrics::counter!("fincore_group_commit_elements_total", "lane" => name).increment(elements.len() as u64);
-        match contained(commit(elements.clone())).await {
+        let elements: Arc<[T]> = elements.into();
+        match contained(&*commit, &elements).await {
             Err(StoreError::Refused(_) | StoreError::Corrupt(_) | StoreError::Held(_)) if elements.len() > 1 => {
                 let Ok(permit) = Arc::clone(&apart).acquire_owned().await else { return };
                 let commit = Arc::clone(&commit);
                 tokio::spawn(async move {
-                    one_by_one(elements, answers, commit.as_ref()).await;
+                    one_by_one(&elements, answers, &*commit).await;
                     drop(permit);
                 });
             }
@@ -91,15 +94,15 @@ async fn run<T: Clone + Send + 'static, R: Send + 'static>(
 
 /// Commits each element by itself. The lane has gone on, so these are not in order with what came after them; who needs
 /// an order waits for the answer.
-async fn one_by_one<T, R: Send + 'static>(
-    elements: Vec<T>,
+async fn one_by_one<T: Clone, R>(
+    elements: &[T],
     answers: Vec<oneshot::Sender<Committed<R>>>,
-    commit: &(impl Fn(Vec<T>) -> Commit<R> + Sync),
+    commit: &(impl Fn(Arc<[T]>) -> Commit<R> + Sync),
 ) {
     let mut held = 0;
-    for (element, answer) in elements.into_iter().zip(answers) {
+    for (element, answer) in elements.iter().zip(answers) {
         let committed = if held < MAX_HELD {
-            contained(commit(vec![element])).await
+            contained(commit, &Arc::from([element.clone()])).await
         } else {
             Err(StoreError::Held("so are several others of the same batch".into()))
         };
@@ -108,9 +111,15 @@ async fn one_by_one<T, R: Send + 'static>(
     }
 }
 
-/// Commits in a task of its own, so that a panic in an adapter fails this batch and not the lane.
-async fn contained<R: Send + 'static>(commit: Commit<R>) -> Result<Vec<R>, StoreError> {
-    tokio::spawn(commit).await.unwrap_or_else(|panic| Err(StoreError::Refused(Box::new(panic))))
+/// Commits so that a panic in an adapter fails this batch and not the lane. What the adapter left behind is its own: it
+/// holds connections, and a connection whose statement did not end is not used again.
+async fn contained<T, R>(commit: &impl Fn(Arc<[T]>) -> Commit<R>, elements: &Arc<[T]>) -> Result<Vec<R>, StoreError> {
+    let mut commit = commit(Arc::clone(elements));
+    std::future::poll_fn(move |context| {
+        catch_unwind(AssertUnwindSafe(|| commit.as_mut().poll(context)))
+            .unwrap_or_else(|_panic| Poll::Ready(Err(StoreError::Refused("the adapter panicked".into()))))
+    })
+    .await
 }
 
 fn settle<R>(answers: Vec<oneshot::Sender<Committed<R>>>, committed: Result<Vec<R>, StoreError>) {
@@ -141,12 +150,12 @@ mod tests {
         let sizes = Arc::new(Mutex::new(Vec::new()));
         let (open_gate, gate) = tokio::sync::watch::channel(false);
         let seen = Arc::clone(&sizes);
-        let lane = Arc::new(Lane::open("test", move |batch: Vec<u32>| {
+        let lane = Arc::new(Lane::open("test", move |batch: Arc<[u32]>| {
             seen.lock().unwrap().push(batch.len());
             let mut gate = gate.clone();
             Box::pin(async move {
                 gate.wait_for(|open| *open).await.unwrap();
-                Ok(batch)
+                Ok(batch.to_vec())
             })
         }));
         let callers: Vec<_> = (0..10)
@@ -167,10 +176,10 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_cannot_be_committed_does_not_fail_its_neighbours() {
-        let lane = Arc::new(Lane::open("test", |batch: Vec<u32>| {
-            Box::pin(
-                async move { if batch.contains(&13) { Err(StoreError::Corrupt("13".to_owned())) } else { Ok(batch) } },
-            )
+        let lane = Arc::new(Lane::open("test", |batch: Arc<[u32]>| {
+            Box::pin(async move {
+                if batch.contains(&13) { Err(StoreError::Corrupt("13".to_owned())) } else { Ok(batch.to_vec()) }
+            })
         }));
         let answers: Vec<_> = (10..20)
             .map(|number| {
@@ -189,10 +198,10 @@ mod tests {
     fn lane_with_held(held: &'static [u32]) -> (Arc<Lane<u32, u32>>, Batches) {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
-        let lane = Lane::open("test", move |batch: Vec<u32>| {
-            log.lock().unwrap().push(batch.clone());
+        let lane = Lane::open("test", move |batch: Arc<[u32]>| {
+            log.lock().unwrap().push(batch.to_vec());
             let waits = batch.iter().any(|number| held.contains(number));
-            Box::pin(async move { if waits { Err(StoreError::Held("by hand".into())) } else { Ok(batch) } })
+            Box::pin(async move { if waits { Err(StoreError::Held("by hand".into())) } else { Ok(batch.to_vec()) } })
         });
         (Arc::new(lane), seen)
     }
@@ -229,10 +238,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_its_batch_and_not_the_lane() {
-        let lane = Lane::open("test", |batch: Vec<u32>| {
+        let lane = Lane::open("test", |batch: Arc<[u32]>| {
             Box::pin(async move {
-                assert!(batch != [13], "unlucky");
-                Ok(batch)
+                assert!(*batch != [13], "unlucky");
+                Ok(batch.to_vec())
             })
         });
         assert!(lane.commit(13).await.is_err());

@@ -9,6 +9,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use strum::{Display, EnumString, IntoStaticStr};
@@ -109,25 +110,40 @@ impl HistoryRow {
     }
 }
 
+/// The canonical row: its fields in the order of their names, and serde_json keeps the keys of `data` sorted, so equal
+/// facts have equal text.
+#[derive(Serialize)]
+struct Canonical<'a> {
+    actor: &'a str,
+    at_us: i64,
+    attempt: i32,
+    data: &'a Value,
+    event: EventKind,
+    from: Option<State>,
+    payload_hash: Option<String>,
+    to: State,
+    verdict: &'static str,
+}
+
 fn chain(payment_id: PaymentId, seq: i64, fact: &Fact, previous: Hash) -> Hash {
-    // serde_json keeps object keys sorted, so equal facts have equal text.
-    let canonical = json!({
-        "at_us": fact.at.as_microsecond(),
-        "event": fact.event,
-        "actor": fact.actor,
-        "from": fact.from,
-        "to": fact.to,
-        "attempt": fact.attempt,
-        "verdict": <&str>::from(fact.verdict),
-        "data": fact.data,
-        "payload_hash": fact.payload_hash.map(|hash| hash.to_string()),
-    });
+    let canonical = Canonical {
+        actor: &fact.actor,
+        at_us: fact.at.as_microsecond(),
+        attempt: fact.attempt,
+        data: &fact.data,
+        event: fact.event,
+        from: fact.from,
+        payload_hash: fact.payload_hash.map(|hash| hash.to_string()),
+        to: fact.to,
+        verdict: fact.verdict.into(),
+    };
+    let canonical = serde_json::to_vec(&canonical).expect("texts, numbers and JSON always become JSON");
     let mut hasher = Sha256::new();
     hasher.update(FORMAT);
     hasher.update(payment_id.uuid().as_bytes());
     hasher.update(seq.to_be_bytes());
     hasher.update(previous.0);
-    hasher.update(canonical.to_string());
+    hasher.update(canonical);
     Hash(hasher.finalize().into())
 }
 
@@ -268,5 +284,36 @@ fn compare(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(),
     match told.into_iter().find(|(_, agrees)| !agrees) {
         Some((column, _)) => Err(BrokenChain::Row { column }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_hashed_over_json_with_sorted_keys() {
+        let fact = Fact {
+            at: Timestamp::from_microsecond(1_790_000_000_123_456).unwrap(),
+            event: EventKind::Authorized,
+            actor: "worker:\"bü\"".to_owned(),
+            from: Some(State::Authorizing),
+            to: State::Finalizing,
+            attempt: 2,
+            verdict: Verdict::Applied,
+            data: json!({"z": [1, null], "a": {"c": "\u{0}", "b": -1}}),
+            payload_hash: Some(Hash([0xab; 32])),
+        };
+        let text = format!(
+            r#"{{"actor":"worker:\"bü\"","at_us":1790000000123456,"attempt":2,"data":{{"a":{{"b":-1,"c":"\u0000"}},"z":[1,null]}},"event":"authorized","from":"authorizing","payload_hash":"{}","to":"finalizing","verdict":"applied"}}"#,
+            "ab".repeat(32)
+        );
+        let id = PaymentId::from_uuid(uuid::Uuid::from_u128(7));
+        let mut hashed = FORMAT.to_vec();
+        hashed.extend(id.uuid().as_bytes());
+        hashed.extend(5_i64.to_be_bytes());
+        hashed.extend([9; 32]);
+        hashed.extend(text.as_bytes());
+        assert_eq!(chain(id, 5, &fact, Hash([9; 32])), Hash::of(&hashed));
     }
 }
