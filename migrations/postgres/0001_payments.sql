@@ -37,22 +37,6 @@ create table payments (
     definition_version      integer not null,
     created_at_us           bigint  not null,
 
-    -- Where it stands.
-    state                   text    not null,
-    state_since_us          bigint  not null,
-    goal                    text    not null,
-
-    -- The machine's bookkeeping. `seq` is the number of the last history row and `head_hash` its hash; every update
-    -- compares `seq` and `fence`, so that nobody moves a payment from where it no longer stands.
-    seq                     bigint  not null,
-    head_hash               bytea   not null,
-    fence                   bigint  not null,
-    lease_until_us          bigint,
-    next_wake_at_us         bigint,
-    attempt                 integer not null,
-    claims                  integer not null,
-    operation               integer not null,
-
     -- What the PSP has proved. News of an amount we did not ask for goes to history and to a person, not here.
     psp_reference           text,
     amount_authorized_minor bigint  not null,
@@ -63,11 +47,12 @@ create table payments (
     next_action             text,
     -- What the customer came back with, for the PSP's next call; gone as soon as it is used.
     action_result           text,
-    updated_at_us           bigint  not null,
-
     -- Taken back by disputes. It may be more than was captured: fees and exchange rates are the PSP's.
     amount_charged_back_minor bigint  not null,
 
+    -- What is wanted of it, and the number of the operation that the PSP is asked for: part of its idempotency keys.
+    goal                    text    not null,
+    operation               integer not null,
     -- The idempotency key in use: for which activity, and since when. PSPs remember keys for a limited time; after it the
     -- engine asks instead of repeating. `doubt` says why what happened at the PSP is not known for certain, if so.
     key_activity            text,
@@ -76,6 +61,24 @@ create table payments (
 
     -- JSON: the PSP accounts it went to before, and those it may still go to. Empty for nearly every payment.
     route                   text,
+
+    -- What follows changes with nearly every move and stands together: of an updated row the write-ahead log takes only
+    -- what lies between the first and the last byte that changed.
+
+    -- Where it stands.
+    state                   text    not null,
+    state_since_us          bigint  not null,
+
+    -- The machine's bookkeeping. `seq` is the number of the last history row and `head_hash` its hash; every update
+    -- compares `seq` and `fence`, so that nobody moves a payment from where it no longer stands.
+    seq                     bigint  not null,
+    fence                   bigint  not null,
+    lease_until_us          bigint,
+    next_wake_at_us         bigint,
+    attempt                 integer not null,
+    claims                  integer not null,
+    updated_at_us           bigint  not null,
+    head_hash               bytea   not null,
 
     -- The hour of `next_wake_at_us`: what the index on due rows is made of. The reason stands there.
     wake_hour               integer generated always as ((next_wake_at_us / 3600000000)::integer) stored,
@@ -126,10 +129,6 @@ with (fillfactor = 45);
 
 -- For lists. Ids sort by time, so this also is the order of the pages.
 create index payments_merchant on payments (merchant_id, id);
-
--- For webhooks that name the PSP's object only. Set once in a payment's life. Not unique: what a PSP says is evidence,
--- and evidence that contradicts itself has to be stored to be seen.
-create index payments_psp_reference on payments (psp, psp_reference) where psp_reference is not null;
 
 -- For the sweeper, which asks for rows with `next_wake_at_us <= now`. An index on that column would change with every
 -- move. Its hour seldom does, so the sweeper asks for `wake_hour <= this hour and next_wake_at_us <= now`: the index

@@ -41,22 +41,6 @@ create table payments (
     definition_version      integer not null,
     created_at_us           integer not null,
 
-    -- Where it stands.
-    state                   text    not null,
-    state_since_us          integer not null,
-    goal                    text    not null,
-
-    -- The machine's bookkeeping. `seq` is the number of the last history row and `head_hash` its hash; every update
-    -- compares `seq` and `fence`, so that nobody moves a payment from where it no longer stands.
-    seq                     integer not null,
-    head_hash               blob    not null,
-    fence                   integer not null,
-    lease_until_us          integer,
-    next_wake_at_us         integer,
-    attempt                 integer not null,
-    claims                  integer not null,
-    operation               integer not null,
-
     -- What the PSP has proved. News of an amount we did not ask for goes to history and to a person, not here.
     psp_reference           text,
     amount_authorized_minor integer not null,
@@ -67,11 +51,12 @@ create table payments (
     next_action             text,
     -- What the customer came back with, for the PSP's next call; gone as soon as it is used.
     action_result           text,
-    updated_at_us           integer not null,
-
     -- Taken back by disputes. It may be more than was captured: fees and exchange rates are the PSP's.
     amount_charged_back_minor integer not null,
 
+    -- What is wanted of it, and the number of the operation that the PSP is asked for: part of its idempotency keys.
+    goal                    text    not null,
+    operation               integer not null,
     -- The idempotency key in use: for which activity, and since when. PSPs remember keys for a limited time; after it the
     -- engine asks instead of repeating. `doubt` says why what happened at the PSP is not known for certain, if so.
     key_activity            text,
@@ -80,6 +65,21 @@ create table payments (
 
     -- JSON: the PSP accounts it went to before, and those it may still go to. Empty for nearly every payment.
     route                   text,
+
+    -- Where it stands.
+    state                   text    not null,
+    state_since_us          integer not null,
+
+    -- The machine's bookkeeping. `seq` is the number of the last history row and `head_hash` its hash; every update
+    -- compares `seq` and `fence`, so that nobody moves a payment from where it no longer stands.
+    seq                     integer not null,
+    fence                   integer not null,
+    lease_until_us          integer,
+    next_wake_at_us         integer,
+    attempt                 integer not null,
+    claims                  integer not null,
+    updated_at_us           integer not null,
+    head_hash               blob    not null,
 
     constraint payments_pkey primary key (id),
 
@@ -120,10 +120,6 @@ strict, without rowid;
 
 -- For lists. Ids sort by time, so this also is the order of the pages. (The id is in it: rows are found by primary key.)
 create index payments_merchant on payments (merchant_id);
-
--- For webhooks that name the PSP's object only. Not unique: what a PSP says is evidence, and evidence that contradicts
--- itself has to be stored to be seen.
-create index payments_psp_reference on payments (psp, psp_reference) where psp_reference is not null;
 
 -- For the sweeper, which asks for rows with `next_wake_at_us <= now`. Payments that have ended have no place in it. On
 -- PostgreSQL this is an index on the hour, for the sake of heap-only updates, which SQLite has no need of.

@@ -41,3 +41,14 @@ create table webhook_events (
 
 -- Nearly always empty, and so is its upkeep.
 create index webhook_events_unmatched on webhook_events (received_at_us) where outcome = 'unmatched';
+
+-- The names PSPs gave to payments, for events about something else that carry nothing but such a name: a dispute, a refund
+-- made at the PSP. Rows are only ever added. (On PostgreSQL an index on the column of `payments` would cost more.)
+create table psp_references (
+    psp           text not null,
+    psp_reference text not null,
+    payment_id    blob not null,
+
+    -- What a PSP says is evidence: should it use one name twice, the first stays.
+    constraint psp_references_pkey primary key (psp, psp_reference)
+) strict, without rowid;

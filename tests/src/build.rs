@@ -172,6 +172,7 @@ pub fn update(before: &Payment, change: impl FnOnce(&mut Payment)) -> Update {
     Update {
         expected_seq: before.seq,
         expected_fence: before.fence,
+        learned_reference: after.psp_reference.clone().filter(|_| before.psp_reference.is_none()),
         payment: after,
         rows: vec![row],
         origin: Origin::Plain,

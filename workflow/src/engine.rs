@@ -164,7 +164,9 @@ impl Engine {
         let Some(payment) = last else { return Ok(Updated::Applied) };
         let id = payment.id;
         let (expected_seq, expected_fence) = (before.seq, before.fence);
-        let update = Update { expected_seq, expected_fence, payment, rows, origin, dead_letter };
+        let is_news = before.psp_reference != payment.psp_reference;
+        let learned_reference = if is_news { payment.psp_reference.clone() } else { None };
+        let update = Update { expected_seq, expected_fence, payment, rows, origin, learned_reference, dead_letter };
         let updated = self.updates.commit(update).await?;
         if updated == Updated::Applied {
             news.iter().for_each(|news| news.announce(id));

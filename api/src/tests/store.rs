@@ -73,6 +73,7 @@ impl Store for TestStore {
     async fn by_psp_reference(&self, _psp: &str, _reference: &str) -> Result<Option<PaymentId>, StoreError> {
         self.up(None)
     }
+
     async fn request(&self, _scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {
         self.up(None)
     }

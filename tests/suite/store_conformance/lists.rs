@@ -9,6 +9,27 @@ use workflow::port::store::{Due, Page, StoreError};
 use super::{apply, one, started};
 
 fincore_tests::on_each_database! {
+    async fn a_payment_is_found_by_every_name_a_psp_gave_it(database: TestDatabase) {
+        let store = database.store().await;
+        let before = one(&store, 1).await;
+        one(&store, 2).await;
+        assert_eq!(store.by_psp_reference("sandbox", "pi_1").await.unwrap(), None);
+        let named = build::update(&before, |after| after.psp_reference = Some("pi_1".to_owned()));
+        let first = named.payment.clone();
+        apply(&store, named).await;
+        assert_eq!(store.by_psp_reference("sandbox", "pi_1").await.unwrap(), Some(before.id));
+        assert_eq!(store.by_psp_reference("another", "pi_1").await.unwrap(), None);
+        assert_eq!(store.by_psp_reference("sandbox", "pi_2").await.unwrap(), None);
+        let mut moved = build::update(&first, |after| {
+            (after.psp, after.psp_reference) = ("another".to_owned(), Some("pi_1".to_owned()));
+        });
+        moved.learned_reference = Some("pi_1".to_owned());
+        apply(&store, moved).await;
+        for psp in ["sandbox", "another"] {
+            assert_eq!(store.by_psp_reference(psp, "pi_1").await.unwrap(), Some(before.id), "{psp}");
+        }
+    }
+
     async fn what_is_due_is_listed_longest_overdue_first(database: TestDatabase) {
         let store = database.store().await;
         // Due at 3 h, at 1 h, now and in an hour's second half; one has ended and one is claimed for later.
@@ -86,17 +107,6 @@ fincore_tests::on_each_database! {
         let rest = store.walk(Some(first[2].id), 3).await.unwrap();
         assert_eq!(store.walk(Some(rest[1].id), 3).await.unwrap(), []);
         assert_eq!([first, rest].concat(), payments);
-    }
-
-    async fn a_payment_is_found_by_the_psps_name_for_it(database: TestDatabase) {
-        let store = database.store().await;
-        let before = one(&store, 1).await;
-        one(&store, 2).await;
-        assert_eq!(store.by_psp_reference("sandbox", "pi_1").await.unwrap(), None);
-        apply(&store, build::update(&before, |after| after.psp_reference = Some("pi_1".to_owned()))).await;
-        assert_eq!(store.by_psp_reference("sandbox", "pi_1").await.unwrap(), Some(before.id));
-        assert_eq!(store.by_psp_reference("another", "pi_1").await.unwrap(), None);
-        assert_eq!(store.by_psp_reference("sandbox", "pi_2").await.unwrap(), None);
     }
 
     async fn open_payments_are_counted_by_state(database: TestDatabase) {

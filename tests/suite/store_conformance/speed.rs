@@ -72,10 +72,10 @@ async fn use_everything(store: &Arc<dyn Store>, round: u64) -> i64 {
     store.history(id).await.unwrap();
     store.list(Page { merchant_id: build::merchant(1), after: None, limit: 10 }).await.unwrap();
     store.walk(None, 10).await.unwrap();
-    store.by_psp_reference("sandbox", "pi_1").await.unwrap();
     store.request(&build::request(&payments[0]).scope).await.unwrap();
     store.start(&[build::new_payment(payments[0].clone())]).await.unwrap();
     store.webhook("sandbox", &event).await.unwrap();
+    store.by_psp_reference("sandbox", "pi_1").await.unwrap();
     store.unmatched_webhooks(build::at(0), 10).await.unwrap();
     store.dead_letters(10).await.unwrap();
     store.open_counts().await.unwrap();

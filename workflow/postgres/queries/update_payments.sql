@@ -97,6 +97,12 @@ with barred as (
         $17::bigint[]
     ) as input (moving, merchant_id, route, key, fingerprint, payment_id, status, body, created_at_us)
     join moved on moved.id = input.moving
+), named as (
+    insert into psp_references (psp, psp_reference, payment_id)
+    select psp, psp_reference, payment_id from unnest(
+        $65::uuid[], $66::text[], $67::text[]
+    ) as input (payment_id, psp, psp_reference) join moved on moved.id = input.payment_id
+    on conflict do nothing
 ), dead as (
     insert into dead_letters (payment_id, seq, at_us, reason, last_error)
     select input.* from unnest(

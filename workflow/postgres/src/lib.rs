@@ -61,7 +61,7 @@ impl Store for PostgresStore {
     }
 
     async fn by_psp_reference(&self, psp: &str, psp_reference: &str) -> Result<Option<PaymentId>, StoreError> {
-        read::by_psp_reference(self, psp, psp_reference).await
+        webhooks::by_psp_reference(self, psp, psp_reference).await
     }
 
     async fn request(&self, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {

@@ -150,31 +150,6 @@ async fn select_history(connection: &mut PgConnection, payment_id: Uuid) -> sqlx
     .await
 }
 
-pub(crate) async fn by_psp_reference(
-    store: &PostgresStore,
-    psp: &str,
-    psp_reference: &str,
-) -> Result<Option<PaymentId>, StoreError> {
-    let mut held = store.reader().await?;
-    let outcome = within(held.patience(), select_by_psp_reference(&mut held, psp, psp_reference)).await;
-    Ok(held.settle(outcome).map_err(store_error)?.map(PaymentId::from_uuid))
-}
-
-/// The oldest, should a PSP have used one name twice.
-async fn select_by_psp_reference(
-    connection: &mut PgConnection,
-    psp: &str,
-    psp_reference: &str,
-) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        "select id from payments where psp = $1 and psp_reference = $2 order by id limit 1",
-        psp,
-        psp_reference
-    )
-    .fetch_optional(connection)
-    .await
-}
-
 pub(crate) async fn dead_letters(store: &PostgresStore, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
     let mut held = store.reader().await?;
     let outcome = within(held.patience(), select_dead_letters(&mut held, limit.into())).await;

@@ -72,6 +72,9 @@ struct Change<'a> {
     moved_by_request: Vec<Uuid>,
     requests: Requests<'a>,
     letters: Letters,
+    named: Vec<Uuid>,
+    named_at: Vec<&'a str>,
+    names: Vec<&'a str>,
 }
 
 impl<'a> Change<'a> {
@@ -82,7 +85,13 @@ impl<'a> Change<'a> {
         let mut events: Vec<&WebhookEvent> = Vec::new();
         let mut moved_by_request = Vec::new();
         let mut requests: Vec<&RequestRecord> = Vec::new();
+        let (mut named, mut named_at, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for update in batch {
+            if let Some(name) = &update.learned_reference {
+                named.push(update.payment.id.uuid());
+                named_at.push(update.payment.psp.as_str());
+                names.push(name.as_str());
+            }
             match &update.origin {
                 Origin::Plain => {}
                 Origin::Webhook(event) => {
@@ -105,6 +114,9 @@ impl<'a> Change<'a> {
             moved_by_request,
             requests: Requests::of(&requests),
             letters: Letters::of(batch),
+            named,
+            named_at,
+            names,
         })
     }
 }
@@ -205,7 +217,10 @@ async fn update_payments(connection: &mut PgConnection, change: &Change<'_>) -> 
         &letters.seq,
         &letters.at_us,
         &letters.reason as &[&str],
-        &letters.last_error
+        &letters.last_error,
+        &change.named,
+        &change.named_at as &[&str],
+        &change.names as &[&str]
     )
     .fetch_all(connection)
     .await

@@ -6,6 +6,8 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
+use uuid::Uuid;
+use workflow::ids::PaymentId;
 use workflow::port::store::{StoreError, WebhookEvent};
 
 use crate::PostgresStore;
@@ -95,5 +97,29 @@ async fn select_unmatched(
         limit
     )
     .fetch_all(connection)
+    .await
+}
+
+pub(crate) async fn by_psp_reference(
+    store: &PostgresStore,
+    psp: &str,
+    psp_reference: &str,
+) -> Result<Option<PaymentId>, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_by_psp_reference(&mut held, psp, psp_reference)).await;
+    Ok(held.settle(outcome).map_err(store_error)?.map(PaymentId::from_uuid))
+}
+
+async fn select_by_psp_reference(
+    connection: &mut PgConnection,
+    psp: &str,
+    psp_reference: &str,
+) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        "select payment_id from psp_references where psp = $1 and psp_reference = $2",
+        psp,
+        psp_reference
+    )
+    .fetch_optional(connection)
     .await
 }

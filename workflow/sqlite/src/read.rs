@@ -143,31 +143,6 @@ async fn select_history(connection: &mut SqliteConnection, payment_id: Uuid) -> 
     .await
 }
 
-pub(crate) async fn by_psp_reference(
-    store: &SqliteStore,
-    psp: &str,
-    psp_reference: &str,
-) -> Result<Option<PaymentId>, StoreError> {
-    let mut held = store.reader().await?;
-    let outcome = within(held.patience(), select_by_psp_reference(&mut held, psp, psp_reference)).await;
-    Ok(held.settle(outcome).map_err(store_error)?.map(PaymentId::from_uuid))
-}
-
-/// The oldest, should a PSP have used one name twice.
-async fn select_by_psp_reference(
-    connection: &mut SqliteConnection,
-    psp: &str,
-    psp_reference: &str,
-) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        r#"select id as "id: Uuid" from payments where psp = ? and psp_reference = ? order by id limit 1"#,
-        psp,
-        psp_reference
-    )
-    .fetch_optional(connection)
-    .await
-}
-
 pub(crate) async fn dead_letters(store: &SqliteStore, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
     let mut held = store.reader().await?;
     let outcome = within(held.patience(), select_dead_letters(&mut held, limit.into())).await;

@@ -12,7 +12,7 @@ use crate::columns::{json, us};
 use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
 use crate::start::{insert_request, select_request};
-use crate::webhooks::{replace_webhook, webhook_is_handled};
+use crate::webhooks::{insert_psp_reference, replace_webhook, webhook_is_handled};
 
 pub(crate) async fn update(store: &SqliteStore, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
     if batch.is_empty() {
@@ -84,6 +84,10 @@ async fn move_payment(connection: &mut SqliteConnection, update: &Update) -> sql
         Origin::Plain => {}
         Origin::Webhook(event) => replace_webhook(connection, event).await?,
         Origin::Request(record) => insert_request(connection, record).await?,
+    }
+    if let Some(reference) = &update.learned_reference {
+        let payment = &update.payment;
+        insert_psp_reference(connection, &payment.psp, reference, payment.id.uuid()).await?;
     }
     insert_dead_letter(connection, update).await?;
     Ok(Updated::Applied)

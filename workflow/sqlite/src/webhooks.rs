@@ -147,3 +147,45 @@ async fn select_unmatched(
     .fetch_all(connection)
     .await
 }
+
+/// Keeps the PSP's name for a payment, when it is new.
+pub(crate) async fn insert_psp_reference(
+    connection: &mut SqliteConnection,
+    psp: &str,
+    psp_reference: &str,
+    payment_id: Uuid,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into psp_references (psp, psp_reference, payment_id) values (?, ?, ?) on conflict do nothing",
+        psp,
+        psp_reference,
+        payment_id
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn by_psp_reference(
+    store: &SqliteStore,
+    psp: &str,
+    psp_reference: &str,
+) -> Result<Option<PaymentId>, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_by_psp_reference(&mut held, psp, psp_reference)).await;
+    Ok(held.settle(outcome).map_err(store_error)?.map(PaymentId::from_uuid))
+}
+
+async fn select_by_psp_reference(
+    connection: &mut SqliteConnection,
+    psp: &str,
+    psp_reference: &str,
+) -> sqlx::Result<Option<Uuid>> {
+    sqlx::query_scalar!(
+        r#"select payment_id as "payment_id: Uuid" from psp_references where psp = ? and psp_reference = ?"#,
+        psp,
+        psp_reference
+    )
+    .fetch_optional(connection)
+    .await
+}

@@ -72,7 +72,11 @@ impl Engine {
         kept: &WebhookEvent,
         notification: Notification,
     ) -> Result<WebhookOutcome, EngineError> {
-        if self.addressee(&kept.psp, &notification).await?.is_none() {
+        let found = match notification.payment_id {
+            Some(id) => self.addressee(&kept.psp, id).await?,
+            None => None,
+        };
+        if found.is_none() {
             return Ok(kept.outcome);
         }
         self.take(&kept.psp, notification, &kept.body, kept.received_at).await
@@ -94,31 +98,36 @@ impl Engine {
             payment_id: notification.payment_id,
             outcome: WebhookOutcome::Ignored,
         };
-        let outcome = match (notification.news.clone(), self.addressee(psp, &notification).await?) {
-            (Some(news), Some(payment)) if is_foreign(&payment, &notification, &news) => {
-                tracing::warn!(payment = %payment.id, event = kept.event_id, "webhook about another PSP payment with our reference");
-                self.keep(WebhookEvent { payment_id: Some(payment.id), ..kept }).await?
-            }
-            (Some(news), Some(payment)) => self.tell_payment(payment, news, kept).await?,
-            // Without our reference it is another program's, on the same PSP account.
-            (Some(_), None) if notification.payment_id.is_none() => self.keep(kept).await?,
-            (Some(_), None) => {
-                self.keep(WebhookEvent { payment_id: None, outcome: WebhookOutcome::Unmatched, ..kept }).await?
-            }
-            (None, _) => self.keep(kept).await?,
+        let outcome = match (notification.news.clone(), self.named(psp, &notification).await?) {
+            // It means nothing to the workflow, or it is another program's on the same account.
+            (None, _) | (Some(_), None) => self.keep(kept).await?,
+            (Some(news), Some(id)) => match self.addressee(psp, id).await? {
+                Some(payment) if is_foreign(&payment, &notification, &news) => {
+                    tracing::warn!(payment = %id, event = kept.event_id, "webhook about another PSP payment with our reference");
+                    self.keep(WebhookEvent { payment_id: Some(id), ..kept }).await?
+                }
+                Some(payment) => self.tell_payment(payment, news, kept).await?,
+                None => {
+                    self.keep(WebhookEvent { payment_id: None, outcome: WebhookOutcome::Unmatched, ..kept }).await?
+                }
+            },
         };
         count(psp, outcome);
         Ok(outcome)
     }
 
-    /// The payment that an event is about. Our own reference counts only at the PSP the payment was sent to.
-    async fn addressee(&self, psp: &str, notification: &Notification) -> Result<Option<Payment>, EngineError> {
-        let named = match (notification.payment_id, &notification.psp_reference) {
-            (Some(id), _) => Some(id),
-            (None, Some(reference)) => self.store.by_psp_reference(psp, reference).await?,
-            (None, None) => None,
-        };
-        let Some(id) = named else { return Ok(None) };
+    /// The payment that an event names: by our reference, or by the PSP's where the event is about something that does not
+    /// carry ours, such as a dispute.
+    async fn named(&self, psp: &str, notification: &Notification) -> Result<Option<PaymentId>, EngineError> {
+        match (notification.payment_id, &notification.psp_reference) {
+            (Some(id), _) => Ok(Some(id)),
+            (None, Some(reference)) => Ok(self.store.by_psp_reference(psp, reference).await?),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The payment of this id, if it was ever sent to this PSP: a reference counts only there.
+    async fn addressee(&self, psp: &str, id: PaymentId) -> Result<Option<Payment>, EngineError> {
         let went_to = |payment: &Payment| payment.psp == psp || payment.route.former.iter().any(|former| former == psp);
         Ok(self.load(id).await?.filter(went_to))
     }

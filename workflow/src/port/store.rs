@@ -141,6 +141,8 @@ pub struct Update {
     pub rows: Vec<HistoryRow>,
     /// What caused it.
     pub origin: Origin,
+    /// The PSP's name for the payment, when this update is the first to know it.
+    pub learned_reference: Option<String>,
     /// Kept when the update sends the payment to a person.
     pub dead_letter: Option<DeadLetter>,
 }
@@ -251,7 +253,7 @@ pub trait Store: Send + Sync {
     /// The database did not answer, or a row cannot be read.
     async fn walk(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, StoreError>;
 
-    /// The payment that a PSP knows by this reference.
+    /// The payment that a PSP knows, or knew, by this reference.
     ///
     /// # Errors
     /// The database did not answer.
