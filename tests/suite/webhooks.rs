@@ -138,21 +138,24 @@ crate::on_each_store! {
         world.finish().await;
     }
 
-    async fn a_webhook_without_our_reference_is_kept_and_moves_nothing(world: World) {
+    async fn a_webhook_with_the_psps_name_alone_finds_its_payment_and_no_other(world: World) {
         let id = world.charge("pm_sandbox_processing", "automatic").await;
         world.work().await;
         world.sandbox.settle_processing();
         let news = event(&world, id, "payment_intent.amount_capturable_updated").await;
         let before = world.ledger(id).await;
-        // Somebody took our reference from the PSP's object, or it is another program's.
         let body = String::from_utf8(news.body.to_vec()).unwrap().replace("fincore_payment", "taken_away");
-        let body = body.replace(&news.id, "evt_without");
-        let signature = sandbox::sign(WEBHOOK_SECRET, world.clock.now().as_second(), body.as_bytes());
-        assert_eq!(world.deliver_signed(body.into_bytes(), &signature).await, StatusCode::OK);
+        let deliver = |body: String| {
+            let signature = sandbox::sign(WEBHOOK_SECRET, world.clock.now().as_second(), body.as_bytes());
+            world.deliver_signed(body.into_bytes(), &signature)
+        };
+        // Another program's payment, on the same PSP account.
+        let foreign = body.replace(&news.payment_intent, "pi_of_another_program").replace(&news.id, "evt_foreign");
+        assert_eq!(deliver(foreign).await, StatusCode::OK);
         assert_eq!(world.ledger(id).await, before);
-        let kept = world.store.webhook("sandbox", "evt_without").await.unwrap().unwrap();
+        let kept = world.store.webhook("sandbox", "evt_foreign").await.unwrap().unwrap();
         assert_eq!((kept.outcome, kept.payment_id), (WebhookOutcome::Ignored, None));
-        assert_eq!(world.deliver(&news).await, StatusCode::OK);
+        assert_eq!(deliver(body).await, StatusCode::OK);
         world.work().await;
         assert_eq!(world.payment(id).await.state, State::Succeeded);
         world.finish().await;
