@@ -156,9 +156,10 @@ impl Gateway for Adyen {
         false
     }
 
-    /// A payment without a reference may have been authorized by a call whose answer was lost, so its row does not tell.
-    fn known_standing(&self, _payment: &Payment) -> Option<Standing> {
-        None
+    /// Without a reference and without a doubt, every call was refused, never arrived, or left everything to the customer.
+    fn known_standing(&self, payment: &Payment) -> Option<Standing> {
+        let nothing_moved = payment.psp_reference.is_none() && payment.doubt.is_none();
+        nothing_moved.then(|| Standing::Untouched { evidence: "no call ended in an authorization".to_owned() })
     }
 
     fn request(&self, call: Call<'_>) -> Request {

@@ -70,7 +70,8 @@ fn result(operation: Operation, payment: &Payment, body: &[u8]) -> Outcome {
         ResultCode::Cancelled => Outcome::Declined(refused(&document, "15")),
         ResultCode::Pending | ResultCode::Received => Outcome::Pending { psp_reference },
         ResultCode::RedirectShopper | ResultCode::IdentifyShopper | ResultCode::ChallengeShopper => {
-            action_required(psp_reference, document.action.as_ref())
+            // Such an answer usually names no payment yet: that comes with the result.
+            Outcome::ActionRequired { psp_reference, next_action: next_action(document.action.as_ref()) }
         }
         // Not a decline: the acquirer or Adyen failed, and the authorization's webhook tells what came of it.
         ResultCode::Error => server_error(operation, "the payment ended in an error at the PSP"),
@@ -123,15 +124,6 @@ fn refused(document: &PaymentDoc<'_>, otherwise: &'static str) -> Failure {
         raw: additional.and_then(|data| data.refusal_reason_raw.as_ref()),
         advice: additional.and_then(|data| data.merchant_advice_code.as_ref()),
     })
-}
-
-/// An answer that asks for the customer usually names no payment yet: that comes with the result. It can only be told
-/// as an action when it does; else the customer's absence ends it, and a webhook says so.
-fn action_required(psp_reference: Option<String>, action: Option<&Action<'_>>) -> Outcome {
-    match psp_reference {
-        Some(psp_reference) => Outcome::ActionRequired { psp_reference, next_action: next_action(action) },
-        None => Outcome::Pending { psp_reference: None },
-    }
 }
 
 /// A page that is opened by `POST` with a form is nothing that an address alone can do.

@@ -2,8 +2,8 @@
 //!
 //! Under one idempotency key a request is the same on every attempt, so only what cannot change while the key is in
 //! use goes into a body. Which way a void goes depends on what the row knows by then; each way gives back this payment's
-//! money and nothing else, so it does no harm when two attempts go different ways. `reference` is our payment's id on every call, on modifications too: whichever of the two a
-//! webhook passes back as `merchantReference`, it is ours.
+//! money and nothing else, so it does no harm when two attempts go different ways. `reference` is our payment's id on
+//! every call, on modifications too: whichever of the two a webhook passes back as `merchantReference`, it is ours.
 //!
 //! A payment method is written `<shopperReference>/<storedPaymentMethodId>`, split at the last slash. One that does
 //! not fit, and an amount that Adyen cannot count, are left out: both are required, so Adyen refuses the request

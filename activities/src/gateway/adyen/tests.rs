@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use workflow::definition::{Goal, State};
 use workflow::history::Hash;
 use workflow::ids::{MerchantId, PaymentId};
-use workflow::payment::{CaptureMethod, Route};
+use workflow::payment::{CaptureMethod, Doubt, Route};
 use workflow::port::gateway::Method;
 
 use super::*;
@@ -226,9 +226,11 @@ fn no_stored_reference_can_lead_elsewhere() {
 }
 
 #[test]
-fn a_payment_without_a_reference_may_have_been_authorized() {
+fn a_payment_without_a_reference_may_have_been_authorized_only_while_a_call_is_in_doubt() {
     assert!(!gateway().needs_registration(&payment()));
-    assert_eq!(gateway().known_standing(&payment()), None);
+    let in_doubt = Payment { doubt: Some(Doubt::Unknown), ..payment() };
+    assert_eq!(gateway().known_standing(&in_doubt), None);
+    assert!(matches!(gateway().known_standing(&payment()), Some(Standing::Untouched { .. })));
     assert_eq!(gateway().known_standing(&authorized()), None);
 }
 

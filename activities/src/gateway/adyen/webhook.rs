@@ -10,6 +10,7 @@
 //! read from what is signed; of the rest only which of the two a reversal was, and codes for people.
 
 use serde::Deserialize;
+use workflow::event::DisputeVerdict;
 use workflow::ids::PaymentId;
 use workflow::money::Money;
 use workflow::payment::{Failure, FailureCategory};
@@ -131,12 +132,14 @@ fn news(
 
 /// What went wrong with money that was on its way or had arrived: <https://docs.adyen.com/online-payments/capture>
 /// ("Failed capture"), <https://docs.adyen.com/online-payments/refund> ("Failed refund") and
-/// <https://docs.adyen.com/risk-management/disputes-api/dispute-notifications>. That a void did not come true is kept
-/// and means nothing by itself: what stood in its way tells of itself, and it must not be taken for another call's end.
+/// <https://docs.adyen.com/risk-management/disputes-api/dispute-notifications>.
 fn later_news(event_type: &str, success: Success, item: &Item<'_>) -> Result<Option<News>, Unreadable> {
     Ok(match (event_type, success) {
         ("CAPTURE", Success::False) => Some(News::CaptureFailed { failure: failed("capture_refused") }),
         ("CAPTURE_FAILED", Success::True) => Some(News::CaptureFailed { failure: failed("capture_failed") }),
+        ("CANCELLATION" | "TECHNICAL_CANCEL" | "CANCEL_OR_REFUND" | "REVERSAL", Success::False) => {
+            Some(News::VoidFailed { failure: failed("cancel_refused") })
+        }
         ("REFUND", Success::False) => {
             Some(News::RefundFailed { money: money(item)?, failure: failed("refund_refused") })
         }
@@ -149,6 +152,8 @@ fn later_news(event_type: &str, success: Success, item: &Item<'_>) -> Result<Opt
         ("NOTIFICATION_OF_CHARGEBACK", Success::True) => Some(News::DisputeOpened { reason: dispute_reason(item) }),
         ("CHARGEBACK" | "SECOND_CHARGEBACK", Success::True) => Some(News::ChargedBack { money: money(item)? }),
         ("CHARGEBACK_REVERSED", Success::True) => Some(News::ChargebackReversed { money: money(item)? }),
+        ("PREARBITRATION_WON", Success::True) => Some(News::DisputeClosed { verdict: DisputeVerdict::Won }),
+        ("PREARBITRATION_LOST", Success::True) => Some(News::DisputeClosed { verdict: DisputeVerdict::Lost }),
         _other => None,
     })
 }
