@@ -2,6 +2,7 @@
 #![doc = include_str!("../../../docs/TESTKIT.md")]
 
 pub mod clock;
+pub mod conformance;
 pub mod dialect;
 mod heard;
 pub mod history;

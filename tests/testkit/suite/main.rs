@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod faults;
+mod gateways;
 mod payments;
 mod scenario;
 mod webhooks;
