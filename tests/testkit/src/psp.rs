@@ -149,6 +149,12 @@ impl MockPsp {
         self.with_stage(|stage| stage.books.find(&payment.to_string()).cloned())
     }
 
+    /// Every payment in the books that has our name. More than one means that a key was not kept.
+    #[must_use]
+    pub fn accounts(&self, payment: impl ToString) -> Vec<Account> {
+        self.with_stage(|stage| stage.books.all_of(&payment.to_string()))
+    }
+
     /// The webhooks of everything that happened so far, in order; the PSP sends none by itself.
     #[must_use]
     pub fn webhooks(&self) -> Webhooks {

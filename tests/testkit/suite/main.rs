@@ -5,6 +5,7 @@
 mod faults;
 mod gateways;
 mod payments;
+mod saboteurs;
 mod scenario;
 mod webhooks;
 mod wires;

@@ -75,7 +75,7 @@ async fn adyen_receives_modifications_and_tells_their_outcome_in_signed_items() 
     let asked = json!({"merchantAccount": "M", "reference": "ch_1", "amount": amount, "paymentMethod": {"type": "scheme", "storedPaymentMethodId": "card"}});
     let paid = post("/v71/payments".to_owned(), "a", asked.clone()).await;
     assert_eq!(paid["resultCode"], "Authorised");
-    assert_eq!(post("/v71/payments".to_owned(), "a", asked).await, paid, "asking is repeating");
+    assert_eq!(post("/v71/payments".to_owned(), "a", asked.clone()).await, paid, "asking is repeating");
     let reference = paid["pspReference"].as_str().unwrap();
     let modify = |what: &str| format!("/v71/payments/{reference}/{what}");
     let change = json!({"merchantAccount": "M", "reference": "ch_1", "amount": amount});
@@ -100,4 +100,27 @@ async fn adyen_receives_modifications_and_tells_their_outcome_in_signed_items() 
         })
         .collect();
     assert_eq!(told, ["AUTHORISATION true", "CAPTURE false", "CAPTURE true", "REFUND true"]);
+}
+
+#[tokio::test]
+async fn adyen_stores_no_server_error_but_still_knows_what_it_did() {
+    let psp = MockPsp::adyen().await;
+    psp.authorize().answers_500().then().approves().but_answers_500().then().declines("12");
+    let http = http();
+    let body =
+        |ours: &str| json!({"merchantAccount": "M", "reference": ours, "amount": {"value": 5, "currency": "EUR"}});
+    let post = |ours: &str| {
+        let request = http.post(format!("{}/v71/payments", psp.url())).header("x-api-key", "k");
+        let request = request.header("idempotency-key", ours).json(&body(ours));
+        async move {
+            let answer = request.send().await.unwrap();
+            (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        }
+    };
+    assert_eq!(post("ch_1").await.0, 500);
+    assert_eq!((post("ch_1").await.0, psp.effects().authorized()), (500, 1), "nothing was stored: it was done now");
+    assert_eq!(post("ch_1").await.1["resultCode"], "Authorised");
+    let (status, refused) = post("ch_2").await;
+    assert_eq!((status, refused["refusalReason"].as_str()), (200, Some("Not enough balance")));
+    assert_eq!(psp.effects().authorized(), 1);
 }

@@ -63,14 +63,15 @@ pub(super) async fn check(candidate: &Candidate, account: Account, psp: &MockPsp
             // The same call again, as the next attempt makes it: never a second effect.
             caller.call(operation, &payment).await;
             let count = psp.effects().of(payment.id).count(kind(operation));
-            once.expect(count <= 1, || format!("{what}: {count} times"));
+            let accounts = psp.accounts(payment.id).len();
+            once.expect(count <= 1 && accounts <= 1, || format!("{what}: {count} times, {accounts} payments there"));
         }
     }
     let fix =
         "after anything but a whole answer it is unknown what happened; only 429 and a refusal say that nothing did";
     report.found("a fault in a call is read as what it proves", fix, read);
     let fix = "send the same key and bytes on every attempt";
-    report.found("a call that is repeated after a fault moves money once", fix, once);
+    report.found("a call that is repeated after a fault takes effect once", fix, once);
     let fix = "answer the inquiry from the PSP's word alone: an unknown outcome is resolved by evidence";
     report.found("after a fault the inquiry tells the truth", fix, truth);
     declines(candidate, &caller, psp, report).await;

@@ -112,6 +112,12 @@ impl Books {
         self.accounts.iter().rev().find(is_it)
     }
 
+    /// Every payment with our name.
+    pub(super) fn all_of(&self, merchant_reference: &str) -> Vec<Account> {
+        let is_its = |account: &&Account| account.merchant_reference.as_deref() == Some(merchant_reference);
+        self.accounts.iter().filter(is_its).cloned().collect()
+    }
+
     /// Writes a payment down, new or changed.
     pub(super) fn keep(&mut self, account: Account) {
         match self.accounts.iter_mut().find(|kept| kept.psp_reference == account.psp_reference) {

@@ -88,22 +88,22 @@ impl Stage {
         let truth = self.act(&asked, &step.effect);
         let answer = match step.travels {
             Travels::Throttled(wait) => return Leaves::Whole(self.dialect.answer(&asked, Fact::Throttled(wait))),
-            Travels::Never if truth.is_none() => return Leaves::Never,
-            Travels::HangUp if truth.is_none() => return Leaves::HangUp,
             Travels::Instead(answer) => return Leaves::Whole(answer),
-            Travels::Garbage if truth.is_none() => return Leaves::Whole(garbage()),
-            Travels::ServerError => Some(self.dialect.answer(&asked, Fact::ServerError)),
+            Travels::ServerError => {
+                let error = self.dialect.answer(&asked, Fact::ServerError);
+                // Where errors are not stored, the key still stands for what was done.
+                let stored = if self.dialect.is_stored(error.status) { Some(&error) } else { truth.as_ref() };
+                self.store(&asked, request, stored);
+                return Leaves::Whole(error);
+            }
             Travels::Whole | Travels::Never | Travels::HangUp | Travels::Garbage => truth,
         };
-        let Some(answer) = answer else { return Leaves::Never };
-        self.store(&asked, request, &answer);
-        match step.travels {
-            Travels::Never => Leaves::Never,
-            Travels::HangUp => Leaves::HangUp,
-            Travels::Garbage => Leaves::Whole(garbage()),
-            Travels::Whole | Travels::ServerError | Travels::Throttled(_) | Travels::Instead(_) => {
-                Leaves::Whole(answer)
-            }
+        self.store(&asked, request, answer.as_ref());
+        match (step.travels, answer) {
+            (Travels::HangUp, _) => Leaves::HangUp,
+            (Travels::Garbage, _) => Leaves::Whole(garbage()),
+            (Travels::Whole, Some(answer)) => Leaves::Whole(answer),
+            _never => Leaves::Never,
         }
     }
 
@@ -129,8 +129,8 @@ impl Stage {
         WireAnswer { status: NOT_IMPLEMENTED, headers: Vec::new(), body }
     }
 
-    fn store(&mut self, asked: &Asked, request: Incoming, answer: &WireAnswer) {
-        if let Some(key) = &asked.key
+    fn store(&mut self, asked: &Asked, request: Incoming, answer: Option<&WireAnswer>) {
+        if let (Some(key), Some(answer)) = (&asked.key, answer)
             && self.dialect.is_stored(answer.status)
         {
             self.answers.insert(key.clone(), Stored { request, answer: answer.clone() });
