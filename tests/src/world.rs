@@ -27,7 +27,8 @@ use crate::clock::TestClock;
 
 /// The sandbox's webhook secret, which tests sign with.
 pub const WEBHOOK_SECRET: &str = "whsec_0123456789abcdef0123456789abcdef";
-const SECRET_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
+/// What opens the sandbox.
+pub const SECRET_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
 
 /// The name of the second PSP account.
 pub const OTHER_PSP: &str = "sandbox_b";

@@ -37,6 +37,7 @@ mod charges;
 mod crashes;
 mod failover;
 mod faults;
+mod gateways;
 mod hangups;
 mod keys;
 mod outages;
