@@ -40,6 +40,7 @@ mod faults;
 mod gateways;
 mod hangups;
 mod keys;
+mod mocked_psps;
 mod outages;
 mod processes;
 mod requests;

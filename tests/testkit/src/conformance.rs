@@ -25,7 +25,7 @@ pub use report::{Checked, Report, Verdict};
 use crate::psp::MockPsp;
 
 /// Longer than a loopback call takes, and short enough for a check to wait for in vain.
-const CALL_TIMEOUT: Duration = Duration::from_millis(600);
+const CALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Requests, answers, amounts and webhooks, as data: no network, no clock.
 #[must_use]

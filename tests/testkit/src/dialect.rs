@@ -279,8 +279,17 @@ pub trait Dialect: Send + Sync + 'static {
     /// The PSP has no such code; the text names some it has.
     fn decline(&self, code: &str) -> Result<Decline, String>;
 
+    /// The documented declines whose kind matters, each kind at least once.
+    fn declines(&self) -> Vec<Decline>;
+
     /// A decline of this kind.
-    fn decline_of(&self, category: FailureCategory) -> Decline;
+    ///
+    /// # Panics
+    /// When the dialect knows none: then it is unfinished.
+    fn decline_of(&self, category: FailureCategory) -> Decline {
+        let found = self.declines().into_iter().find(|decline| decline.category == category);
+        found.unwrap_or_else(|| panic!("the dialect {} has no {category}: add one to declines()", self.psp()))
+    }
 
     /// The PSP's name for its payment or deed of this number.
     fn reference(&self, number: u64, operation: Operation) -> String;

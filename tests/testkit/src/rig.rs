@@ -188,19 +188,11 @@ impl Rig {
         }
     }
 
-    /// Delivers webhooks as the API does: verified, then told to the engine. One result for each item, in order.
+    /// Delivers webhooks as the API does, signed at the rig's time: verified, then told to the engine. One result for
+    /// each item, in order.
     pub async fn deliver(&self, webhooks: Webhooks) -> Vec<Result<WebhookOutcome, WebhookRefused>> {
         let mut results = Vec::new();
         for signed in webhooks.at(self.clock.now()).signed() {
-            results.extend(self.hear(&signed).await);
-        }
-        results
-    }
-
-    /// The same for webhooks that keep the time they were signed at, such as stale ones.
-    pub async fn deliver_as_signed(&self, webhooks: &Webhooks) -> Vec<Result<WebhookOutcome, WebhookRefused>> {
-        let mut results = Vec::new();
-        for signed in webhooks.signed() {
             results.extend(self.hear(&signed).await);
         }
         results

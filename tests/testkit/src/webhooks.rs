@@ -26,6 +26,7 @@ pub struct Webhooks {
     batches: Vec<Vec<Item>>,
     secret: String,
     at: Timestamp,
+    stale: SignedDuration,
     tampered: Tampered,
 }
 
@@ -39,7 +40,7 @@ enum Tampered {
 impl Webhooks {
     pub(crate) fn of_news(dialect: Arc<dyn Dialect>, news: &[News], secret: String) -> Self {
         let batches = news.iter().filter_map(|news| dialect.item(news)).map(|item| vec![item]).collect();
-        Self { dialect, batches, secret, at: SystemClock.now(), tampered: Tampered::No }
+        Self { dialect, batches, secret, at: SystemClock.now(), stale: SignedDuration::ZERO, tampered: Tampered::No }
     }
 
     /// Signed at this time, such as a test clock's. Otherwise, when they were asked for.
@@ -48,11 +49,10 @@ impl Webhooks {
         Self { at: now, ..self }
     }
 
-    /// Signed this long before the time they would be signed at.
+    /// Signed this long before the time they would be signed at; after it, when it is negative.
     #[must_use]
     pub fn stale(self, by: SignedDuration) -> Self {
-        let at = self.at - by;
-        Self { at, ..self }
+        Self { stale: by, ..self }
     }
 
     /// Signed with this secret.
@@ -149,7 +149,7 @@ impl Webhooks {
     }
 
     fn sign(&self, batch: &[Item]) -> Signed {
-        let mut signed = self.dialect.sign(batch, &self.secret, self.at);
+        let mut signed = self.dialect.sign(batch, &self.secret, self.at - self.stale);
         if self.tampered == Tampered::Yes
             && let Some(item) = batch.first()
         {

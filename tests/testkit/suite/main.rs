@@ -15,7 +15,7 @@ use std::time::Duration;
 use testkit::MockPsp;
 
 /// Longer than a loopback call takes, and short enough to wait for in vain.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(700);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// A client as simple as can be.
 pub(crate) struct Client {

@@ -77,6 +77,8 @@ async fn a_customer_who_authenticates_is_charged_by_webhook() {
     psp.customer_authenticates(id);
     let told = psp.webhooks().telling(Happened::Authorized);
     assert_eq!(rig.deliver(told.clone().forged()).await, [Err(WebhookRefused::SignatureMismatch)]);
+    let stale = told.clone().stale(jiff::SignedDuration::from_hours(1));
+    assert_eq!(rig.deliver(stale).await, [Err(WebhookRefused::TimestampOutsideTolerance)]);
     assert_eq!(rig.deliver(told.doubled()).await, [Ok(WebhookOutcome::Applied); 2]);
     rig.work().await;
     assert_eq!(rig.state(id).await, State::Succeeded);

@@ -155,3 +155,47 @@ async fn a_mock_of_the_tests_own_comes_first() {
     assert_eq!(client.post("/v1/refunds", "k", &[]).await, Ok((418, json!(null))));
     assert!(psp.calls().is_empty());
 }
+
+#[tokio::test]
+async fn sentences_without_a_meaning_are_refused_where_they_stand() {
+    let psp = MockPsp::stripe().await;
+    let said = |sentence: &dyn Fn()| {
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(sentence)).unwrap_err();
+        failed
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| failed.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap()
+    };
+    assert!(said(&|| drop(psp.inquire().declines_softly())).starts_with("an inquiry can fail but tells the truth"));
+    assert_eq!(
+        said(&|| drop(psp.capture().requires_action())),
+        "only an authorization requires an action of the customer's, no capture"
+    );
+    assert!(said(&|| drop(psp.authorize().declines("12"))).starts_with("12 is no decline code"));
+    assert!(said(&|| drop(psp.authorize().approves().times(0))).contains("better left out"));
+    assert_eq!(said(&|| psp.settles("ch_1")), "nothing of ch_1 is pending: None");
+    assert_eq!(said(&|| psp.customer_gives_up("ch_1")), "the PSP does not know ch_1");
+    let adyen = MockPsp::adyen().await;
+    assert!(
+        said(&|| drop(adyen.authorize().declines("insufficient_funds")))
+            .contains("it knows 12 (Not enough balance), 2 (Refused)")
+    );
+    assert!(psp.complaints().contains("authorize approves"), "the step was said before its number was");
+}
+
+#[tokio::test]
+async fn a_customer_who_gives_up_and_a_pending_payment_that_is_declined_are_told_by_webhook() {
+    let (psp, client) = stripe().await;
+    psp.authorize().requires_action().then().stays_pending();
+    for (ours, key) in [("ch_1", "a"), ("ch_2", "b")] {
+        let id = client.register(ours).await;
+        client.confirm(&id, key).await.unwrap();
+    }
+    psp.customer_gives_up("ch_1");
+    psp.settles_declined("ch_2");
+    assert_eq!(psp.webhooks().of("ch_1").kinds(), ["payment_intent.requires_action", "payment_intent.payment_failed"]);
+    assert_eq!(psp.webhooks().of("ch_2").kinds(), ["payment_intent.processing", "payment_intent.payment_failed"]);
+    assert_eq!(psp.webhooks().shuffled(7).kinds(), psp.webhooks().shuffled(7).kinds());
+    assert_eq!(psp.effects().to_string(), "");
+}

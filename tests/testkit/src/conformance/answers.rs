@@ -100,12 +100,12 @@ fn noes(candidate: &Candidate, report: &mut Report, fresh: &Payment) {
 
     let fix = "map the PSP's decline codes to their category by its documentation; a code that is in no list is a soft decline";
     report.check("a decline is Declined, with the category its code has, and a code", fix, |cases| {
-        for kind in kinds {
-            let decline = candidate.dialect().decline_of(kind);
+        for decline in candidate.dialect().declines() {
             let outcome = candidate.read(Operation::Authorize, &payment, &declined(&decline));
+            let (kind, code) = (decline.category, &decline.code);
             let is_right =
                 matches!(&outcome, Outcome::Declined(failure) if failure.category == kind && !failure.code.is_empty());
-            cases.expect(is_right, || format!("{kind} ({}): {outcome:?}", decline.code));
+            cases.expect(is_right, || format!("{code} is a {kind}: {outcome:?}"));
         }
     });
 

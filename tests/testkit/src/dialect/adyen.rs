@@ -25,11 +25,13 @@ pub struct Adyen;
 
 /// Code, reason, and what a gateway has to make of it.
 const REFUSALS: &[(&str, &str, FailureCategory)] = &[
+    ("12", "Not enough balance", FailureCategory::SoftDecline),
     ("2", "Refused", FailureCategory::SoftDecline),
     ("5", "Blocked Card", FailureCategory::HardDecline),
     ("6", "Expired Card", FailureCategory::HardDecline),
+    ("8", "Invalid Card Number", FailureCategory::HardDecline),
+    ("9", "Issuer Unavailable", FailureCategory::SoftDecline),
     ("11", "3D Not Authenticated", FailureCategory::Authentication),
-    ("12", "Not enough balance", FailureCategory::SoftDecline),
     ("20", "FRAUD", FailureCategory::HardDecline),
     ("38", "Authentication required", FailureCategory::Authentication),
 ];
@@ -142,13 +144,8 @@ impl Dialect for Adyen {
             .ok_or_else(|| format!("{code} is no refusal the mock Adyen knows; it knows {}", known().join(", ")))
     }
 
-    fn decline_of(&self, category: FailureCategory) -> Decline {
-        let code = match category {
-            FailureCategory::HardDecline => "6",
-            FailureCategory::Authentication => "11",
-            FailureCategory::SoftDecline | FailureCategory::InvalidRequest => "12",
-        };
-        Decline { code: code.to_owned(), category }
+    fn declines(&self) -> Vec<Decline> {
+        REFUSALS.iter().filter_map(|(code, ..)| self.decline(code).ok()).collect()
     }
 
     fn reference(&self, number: u64, _operation: Operation) -> String {

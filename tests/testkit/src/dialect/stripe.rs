@@ -19,8 +19,28 @@ use super::{Asked, Decline, Dialect, Fact, Freshness, Happened, Incoming, Inquir
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stripe;
 
-/// Decline codes whose kind matters: <https://docs.stripe.com/declines/codes>. Any other is taken for a soft one.
-const HARD: &[&str] = &["expired_card", "fraudulent", "incorrect_number", "lost_card", "pickup_card", "stolen_card"];
+/// Decline codes by kind: <https://docs.stripe.com/declines/codes>. Any other is taken for a soft one.
+const SOFT: &[&str] = &[
+    "insufficient_funds",
+    "generic_decline",
+    "do_not_honor",
+    "processing_error",
+    "try_again_later",
+    "card_velocity_exceeded",
+    "issuer_not_available",
+];
+const HARD: &[&str] = &[
+    "stolen_card",
+    "lost_card",
+    "pickup_card",
+    "fraudulent",
+    "expired_card",
+    "incorrect_number",
+    "card_not_supported",
+    "currency_not_supported",
+    "invalid_account",
+    "transaction_not_allowed",
+];
 const AUTHENTICATION: &[&str] = &["authentication_required", "authentication_not_handled"];
 
 const INTENTS: &str = "/v1/payment_intents";
@@ -135,13 +155,9 @@ impl Dialect for Stripe {
         Ok(Decline { code: code.to_owned(), category })
     }
 
-    fn decline_of(&self, category: FailureCategory) -> Decline {
-        let code = match category {
-            FailureCategory::HardDecline => "stolen_card",
-            FailureCategory::Authentication => "authentication_required",
-            FailureCategory::SoftDecline | FailureCategory::InvalidRequest => "insufficient_funds",
-        };
-        Decline { code: code.to_owned(), category }
+    fn declines(&self) -> Vec<Decline> {
+        let all = SOFT.iter().chain(HARD).chain(AUTHENTICATION);
+        all.filter_map(|code| self.decline(code).ok()).collect()
     }
 
     fn reference(&self, number: u64, operation: Operation) -> String {

@@ -157,11 +157,13 @@ pub struct Said<'a> {
 
 impl<'a> Script<'a> {
     /// It does what it was asked.
+    #[track_caller]
     pub fn approves(self) -> Said<'a> {
         self.say(Effect::Approved { amount_minor: None }, Travels::Whole)
     }
 
     /// It does it with another amount than it was asked for.
+    #[track_caller]
     pub fn approves_instead(self, amount_minor: i64) -> Said<'a> {
         self.say(Effect::Approved { amount_minor: Some(amount_minor) }, Travels::Whole)
     }
@@ -179,36 +181,43 @@ impl<'a> Script<'a> {
     }
 
     /// The issuer says no; the same card may work later. For tests that are the same for every PSP.
+    #[track_caller]
     pub fn declines_softly(self) -> Said<'a> {
         self.declines_as(FailureCategory::SoftDecline)
     }
 
     /// The issuer says no for good.
+    #[track_caller]
     pub fn declines_hard(self) -> Said<'a> {
         self.declines_as(FailureCategory::HardDecline)
     }
 
     /// The issuer says no, because the customer did not authenticate.
+    #[track_caller]
     pub fn declines_for_authentication(self) -> Said<'a> {
         self.declines_as(FailureCategory::Authentication)
     }
 
+    #[track_caller]
     fn declines_as(self, category: FailureCategory) -> Said<'a> {
         let decline = self.psp.dialect().decline_of(category);
         self.say(Effect::Declined(decline), Travels::Whole)
     }
 
     /// The customer has to act first (3-D Secure); [`MockPsp::customer_authenticates`] lets them.
+    #[track_caller]
     pub fn requires_action(self) -> Said<'a> {
         self.say(Effect::ActionRequired, Travels::Whole)
     }
 
     /// It is taken and its result stays open until [`MockPsp::settles`].
+    #[track_caller]
     pub fn stays_pending(self) -> Said<'a> {
         self.say(Effect::Pending, Travels::Whole)
     }
 
     /// The PSP refuses the request itself, with this code.
+    #[track_caller]
     pub fn rejects(self, code: &str) -> Said<'a> {
         self.say(Effect::Rejected(code.to_owned()), Travels::Whole)
     }
@@ -249,8 +258,20 @@ impl<'a> Script<'a> {
         self.say(Effect::None, Travels::Instead(answer))
     }
 
+    /// # Panics
+    /// When it is a sentence without a meaning.
+    #[track_caller]
     fn say(self, effect: Effect, travels: Travels) -> Said<'a> {
         let Self { psp, operation, card } = self;
+        let is_plain = matches!(effect, Effect::Approved { amount_minor: None } | Effect::None);
+        assert!(
+            operation != Operation::Inquire || is_plain,
+            "an inquiry can fail but tells the truth: say what the call does that it asks about"
+        );
+        assert!(
+            operation == Operation::Authorize || effect != Effect::ActionRequired,
+            "only an authorization requires an action of the customer's, no {operation}"
+        );
         let step = Step { operation, card: card.clone(), effect, travels, left: Left::Times(1) };
         let id = psp.with_stage(|stage| stage.steps.add(step));
         Said { psp, operation, card, id }

@@ -187,7 +187,12 @@ impl Stage {
         let creates =
             asked.psp_reference.is_none() && matches!(asked.operation, Operation::Register | Operation::Authorize);
         let known = if creates { self.opened(asked, deed) } else { self.account(asked) };
-        let Some(account) = known else { return Came::Missing };
+        let Some(account) = known else {
+            return if creates { Came::Rejected("invalid_amount".to_owned()) } else { Came::Missing };
+        };
+        if asked.currency.is_some_and(|currency| currency != account.asked.currency) {
+            return Came::Rejected("invalid_currency".to_owned());
+        }
         let operation = match asked.otherwise {
             Some(otherwise) if !can(asked.operation, account.stands) => otherwise,
             Some(_) | None => asked.operation,
@@ -212,6 +217,7 @@ impl Stage {
             Effect::ActionRequired => self.waits(account, Stands::ActionRequired, deed),
             Effect::Pending => self.waits(account, Stands::Pending(operation), deed),
             Effect::Approved { amount_minor } => self.done(operation, account, amount_minor.unwrap_or(wanted), deed),
+            // Dealt with before any payment was looked for.
             Effect::Rejected(_) | Effect::None => Came::Impossible(account),
         }
     }

@@ -71,7 +71,7 @@ pub(super) fn refund(account: &Account, id: &str, money: Money) -> Value {
 pub(super) fn codes(decline: &Decline) -> (&str, &str) {
     match (decline.code.as_str(), decline.category) {
         (code, FailureCategory::Authentication) => (code, code),
-        ("expired_card", _) => ("expired_card", "expired_card"),
+        (code @ ("expired_card" | "incorrect_number" | "processing_error"), _) => (code, code),
         (code, _) => ("card_declined", code),
     }
 }
