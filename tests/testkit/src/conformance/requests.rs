@@ -98,7 +98,14 @@ fn inquiries(candidate: &Candidate, report: &mut Report, payment: &Payment) {
                 cases.expect(is_fine, || format!("{asked:?}"));
             });
         }
-        Inquiry::Replays => report.not_concerned(name, "this PSP has no inquiry: the same request is made again"),
+        Inquiry::Replays => {
+            let fix = "make the authorization's request again, byte for byte and under its key: under another key it charges again";
+            report.check(name, fix, |cases| {
+                let first = candidate.request(Operation::Authorize, payment);
+                let again = candidate.request(Operation::Inquire, &later(payment));
+                cases.expect(first == again, || format!("first {first:?}, to ask {again:?}"));
+            });
+        }
     }
 }
 
