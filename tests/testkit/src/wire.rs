@@ -139,7 +139,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             // Who speaks no HTTP here is hung up on; the client sees it.
-            let _broken = carry(stream, &shared).await;
+            let _broken = tokio::time::timeout(NEVER, carry(stream, &shared)).await;
             drop(slot);
         });
     }
