@@ -7,4 +7,5 @@ pub mod clock;
 pub mod crash;
 pub mod database;
 pub mod process;
+pub mod third_party;
 pub mod world;

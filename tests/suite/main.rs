@@ -48,4 +48,5 @@ mod sandbox_scenarios;
 mod store_conformance;
 mod sweeps;
 mod tampering;
+mod third_party;
 mod webhooks;

@@ -10,7 +10,7 @@ use clap::Args;
 use tokio::process::Command;
 
 use crate::postgres::{self, Server};
-use crate::{generated, prerequisites, process, queries, tidy};
+use crate::{generated, prerequisites, process, queries, tidy, tools};
 
 /// Tells the tests that PostgreSQL is left out on purpose; without it a missing server is a failure.
 const SQLITE_ONLY_VARIABLE: &str = "FINCORE_TEST_SQLITE_ONLY";
@@ -43,16 +43,18 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-const STEPS: usize = 9;
+const STEPS: usize = 11;
 
 async fn full(times: &mut Times, server: &mut Option<Server>) -> Result<()> {
     let programs = times.step(&PREREQUISITES, find_prerequisites()).await?;
     let server = &*server.insert(times.step(&POSTGRES, Server::start(programs)).await?);
+    let tools = times.step(&TOOLS, tools::install()).await?;
     times.step(&FORMATTING, process::run(&mut formatting())).await?;
     times.step(&LINTS, process::run(&mut lints())).await?;
     times.step(&GENERATED, async { generated::check() }).await?;
     times.step(&TIDY, async { tidy::check() }).await?;
     times.step(&TESTS, tests(Stores::Both(server))).await?;
+    times.step(&THIRD_PARTY, tools::check(&tools)).await?;
     times.step(&QUERIES, queries::check(server)).await?;
     times.step(&DOCS, process::run(&mut docs())).await
 }
@@ -60,7 +62,7 @@ async fn full(times: &mut Times, server: &mut Option<Server>) -> Result<()> {
 const QUICK_STEPS: usize = 3;
 
 async fn quick(times: &mut Times) -> Result<()> {
-    println!("QUICK: no PostgreSQL, tidy rules, generated files, checked queries or docs.");
+    println!("QUICK: no PostgreSQL, third-party checks, tidy rules, generated files, checked queries or docs.");
     prerequisites::c_compiler()?;
     times.step(&FORMATTING, process::run(&mut formatting())).await?;
     times.step(&LINTS, process::run(&mut lints())).await?;
@@ -76,6 +78,7 @@ struct Step {
 const PREREQUISITES: Step =
     Step { title: "prerequisites", remedy: "install what is named above, then run the gate again" };
 const POSTGRES: Step = Step { title: "PostgreSQL", remedy: "read the server's words above" };
+const TOOLS: Step = Step { title: "third-party tools", remedy: "see above what could not be installed" };
 const FORMATTING: Step = Step { title: "formatting", remedy: "cargo fmt --all" };
 const LINTS: Step = Step {
     title: "lints",
@@ -88,6 +91,8 @@ const TESTS: Step = Step {
     remedy: "to debug against a server that stays up, in another terminal: cargo xtask postgres",
 };
 const QUICK_TESTS: Step = Step { title: "tests (SQLite only)", remedy: "see the failed tests above" };
+const THIRD_PARTY: Step =
+    Step { title: "third-party checks", remedy: "see the failed tests above; alone: cargo xtask third-party" };
 const QUERIES: Step = Step { title: "checked queries", remedy: "cargo xtask sqlx, and commit what it writes" };
 const DOCS: Step = Step { title: "docs", remedy: "see rustdoc's warnings above" };
 
@@ -126,12 +131,13 @@ impl Stores<'_> {
     }
 }
 
-/// With nextest where it is installed, which runs no examples in docs; those always run with cargo's own runner.
+/// All tests but those with third-party tools, which are a step of their own. With nextest where it is installed,
+/// which runs no examples in docs; those always run with cargo's own runner.
 async fn tests(stores: Stores<'_>) -> Result<()> {
-    let mut runs = vec![process::cargo(["test", "--workspace", "--locked"])];
-    if process::run_quietly(&mut process::cargo(["nextest", "--version"])).await.is_ok() {
+    let mut runs = vec![process::cargo(["test", "--workspace", "--locked", "--", "--skip", tools::MODULE])];
+    if process::has_nextest().await {
         runs = vec![
-            process::cargo(["nextest", "run", "--workspace", "--locked"]),
+            process::cargo(["nextest", "run", "--workspace", "--locked", "-E", tools::ALL_BUT_THOSE]),
             process::cargo(["test", "--workspace", "--doc", "--locked"]),
         ];
     }

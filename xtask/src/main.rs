@@ -18,6 +18,7 @@ mod prerequisites;
 mod process;
 mod queries;
 mod tidy;
+mod tools;
 
 /// What a shell reports for a program that an interrupt ended.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -41,6 +42,8 @@ enum Command {
     Postgres,
     /// Build the benchmark in release mode and run it against a throw-away PostgreSQL.
     Bench(bench::Options),
+    /// Install tools of others below target/ and check the PSP gateways against them.
+    ThirdParty,
     /// The house rules that no compiler or lint checks.
     Tidy,
 }
@@ -81,6 +84,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Sqlx => queries::write().await,
         Command::Postgres => postgres::serve().await,
         Command::Bench(options) => bench::run(options).await,
+        Command::ThirdParty => tools::run().await,
         Command::Tidy => tidy::check(),
     }
 }

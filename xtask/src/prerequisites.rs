@@ -1,4 +1,5 @@
-//! What the machine must have beside Rust: a C compiler and PostgreSQL's server programs, found or installed.
+//! What the machine must have beside Rust: a C compiler and PostgreSQL's server programs, and Python and Node for the
+//! checks with third-party tools, found or installed.
 //!
 //! Deliberately not here: starting a server. Nothing but the package manager is asked to install anything, and only
 //! where there is `apt-get`.
@@ -11,6 +12,8 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
+
+use crate::process;
 
 /// Set to the folder with PostgreSQL's server programs to use exactly those; set for the tests too.
 pub(crate) const FOLDER_VARIABLE: &str = "FINCORE_PG_BIN";
@@ -114,22 +117,102 @@ fn release_in(version: &str) -> Option<u32> {
 }
 
 async fn install() -> Result<()> {
-    if !on_path().any(|folder| folder.join("apt-get").is_file()) {
-        bail!("no PostgreSQL server programs, and no apt-get to install them with: {INSTALL_BY_HAND}");
+    let missing = Missing { what: "PostgreSQL 15 to 17", by_hand: INSTALL_BY_HAND };
+    missing.needs_apt()?;
+    as_root(&["sh", "-c", NO_MAIN_CLUSTER], &missing).await?;
+    apt_install(&["postgresql"], &missing).await
+}
+
+/// What the machine lacks, for messages.
+struct Missing {
+    what: &'static str,
+    /// What a person does when we cannot install it.
+    by_hand: &'static str,
+}
+
+impl Missing {
+    fn needs_apt(&self) -> Result<()> {
+        if on_path().any(|folder| folder.join("apt-get").is_file()) {
+            return Ok(());
+        }
+        bail!("no {}, and no apt-get to install it with: {}", self.what, self.by_hand)
     }
-    println!("No PostgreSQL 15 to 17 found. Installing Debian's package postgresql with apt-get.");
-    as_root(&["sh", "-c", NO_MAIN_CLUSTER]).await?;
-    as_root(&["apt-get", "update"]).await?;
-    as_root(&["apt-get", "install", "--yes", "--no-install-recommends", "postgresql"]).await
+}
+
+async fn apt_install(packages: &[&str], missing: &Missing) -> Result<()> {
+    println!("No {} found. Installing Debian's packages with apt-get: {}.", missing.what, packages.join(", "));
+    as_root(&["apt-get", "update"], missing).await?;
+    let install = ["apt-get", "install", "--yes", "--no-install-recommends"];
+    as_root(&[&install, packages].concat(), missing).await
+}
+
+/// An interpreter for third-party tools.
+pub(crate) struct Interpreter {
+    missing: Missing,
+    packages: &'static [&'static str],
+    /// Commands that all succeed where it can be used.
+    proofs: &'static [&'static [&'static str]],
+}
+
+/// With everything that makes a virtual environment, which Debian packages apart.
+pub(crate) const PYTHON: Interpreter = Interpreter {
+    missing: Missing {
+        what: "Python 3.11 or newer with venv",
+        by_hand: "install it (on Debian, as root: apt-get install python3 python3-venv)",
+    },
+    packages: &["python3", "python3-venv"],
+    proofs: &[&["python3", "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"]],
+};
+
+/// With its package manager.
+pub(crate) const NODE: Interpreter = Interpreter {
+    missing: Missing {
+        what: "Node 18.20.1 or newer with npm",
+        by_hand: "install it (on Debian, as root: apt-get install nodejs npm)",
+    },
+    packages: &["nodejs", "npm"],
+    proofs: &[
+        &[
+            "node",
+            "-e",
+            "const [a, b, c] = process.versions.node.split('.').map(Number);
+             process.exit(a * 1e6 + b * 1e3 + c >= 18020001 ? 0 : 1)",
+        ],
+        &["npm", "--version"],
+    ],
+};
+
+impl Interpreter {
+    /// Finds it, or installs it if it is not there or cannot be used.
+    pub(crate) async fn find_or_install(&self) -> Result<()> {
+        if self.is_usable().await {
+            return Ok(());
+        }
+        self.missing.needs_apt()?;
+        apt_install(self.packages, &self.missing).await?;
+        if self.is_usable().await {
+            return Ok(());
+        }
+        bail!("still no {} after installing: {}", self.missing.what, self.missing.by_hand)
+    }
+
+    async fn is_usable(&self) -> bool {
+        for proof in self.proofs {
+            if process::run_quietly(Command::new(proof[0]).args(&proof[1..])).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// Shares our terminal, because `sudo` may ask for a password.
-async fn as_root(command: &[&str]) -> Result<()> {
+async fn as_root(command: &[&str], missing: &Missing) -> Result<()> {
     // Answers every question of the packages: none, and keep the file we wrote.
     let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "UCF_FORCE_CONFFOLD=1"];
     if !is_root()? {
         if !on_path().any(|folder| folder.join("sudo").is_file()) {
-            bail!("no PostgreSQL server programs; we are not root and there is no sudo: {INSTALL_BY_HAND}");
+            bail!("no {}; we are not root and there is no sudo: {}", missing.what, missing.by_hand);
         }
         words.insert(0, "sudo");
     }
@@ -148,7 +231,7 @@ async fn as_root(command: &[&str]) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    bail!("{name}: {status}. If it cannot be made to work: {INSTALL_BY_HAND}")
+    bail!("{name}: {status}. If it cannot be made to work: {}", missing.by_hand)
 }
 
 /// True when this process may change users: whom a file we create belongs to is who we are.

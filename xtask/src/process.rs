@@ -38,6 +38,11 @@ fn describes_this_package(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
 }
 
+/// Whether tests can be run by nextest, which is quicker and gives each a time limit.
+pub(crate) async fn has_nextest() -> bool {
+    run_quietly(&mut cargo(["nextest", "--version"])).await.is_ok()
+}
+
 /// Runs a program to its end with our output; an exit status other than zero is an error.
 pub(crate) async fn run(command: &mut Command) -> Result<()> {
     let name = printed(command);

@@ -1,0 +1,143 @@
+//! Tools of others for tests: installed by `cargo xtask third-party`, which names their folder in the environment. Where
+//! it is not named, the tests say on stderr that they did not run.
+//!
+//! Not here: installing them (`xtask`), and their versions and scripts (`tests/third_party`).
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::process::free_port;
+
+/// Names the folder in which the tools are installed.
+pub const FOLDER: &str = "FINCORE_TEST_THIRD_PARTY";
+
+/// The API key that tests of tools use.
+pub const SECRET_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
+
+/// How long a tool may take to listen: Node reads thousands of files, on machines that do other things as well.
+const START: Duration = Duration::from_secs(120);
+/// How long a script may take.
+const SCRIPT: Duration = Duration::from_secs(60);
+
+/// The installed tools.
+pub struct Tools {
+    folder: PathBuf,
+}
+
+/// A tool that listens on a loopback port. Dropping it kills it.
+pub struct Listening {
+    /// Where, without a trailing slash.
+    pub url: String,
+    _child: Child,
+}
+
+impl Tools {
+    /// The tools, if the environment names their folder.
+    ///
+    /// # Panics
+    /// When it names a folder without them.
+    #[must_use]
+    pub fn find() -> Option<Self> {
+        static TOLD: std::sync::Once = std::sync::Once::new();
+        let Ok(folder) = std::env::var(FOLDER) else {
+            // Written past the test harness, which would swallow it: a run without them has to show.
+            TOLD.call_once(|| {
+                let note = format!(
+                    "\nNOT RUN: the checks with third-party tools, because {FOLDER} is not set.\n\
+                     `cargo xtask third-party` installs the tools and runs these checks.\n\n"
+                );
+                let _ = std::io::stderr().write_all(note.as_bytes());
+            });
+            return None;
+        };
+        let tools = Self { folder: folder.into() };
+        assert!(
+            tools.folder.join("document.stamp").is_file(),
+            "{FOLDER}={} has no tools: run cargo xtask third-party, which installs them and sets it",
+            tools.folder.display()
+        );
+        Some(tools)
+    }
+
+    /// The calls we make, as their provider describes them: an OpenAPI document.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[must_use]
+    pub fn document(&self) -> serde_json::Value {
+        let text = std::fs::read(self.folder.join("openapi.json")).expect("the document was cut");
+        serde_json::from_slice(&text).expect("it is JSON")
+    }
+
+    /// Prism, which validates calls against the document: with `upstream` as a proxy in front of it, without as a mock
+    /// that answers with examples.
+    pub async fn prism(&self, upstream: Option<&str>) -> Listening {
+        let port = free_port();
+        let mut command = Command::new("node");
+        command.arg(self.folder.join("node/node_modules/@stoplight/prism-cli/dist/index.js"));
+        command.arg(if upstream.is_some() { "proxy" } else { "mock" });
+        command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        command.arg(self.folder.join("openapi.json")).args(upstream);
+        listening(command, "Prism is listening on ").await
+    }
+
+    /// One of our Python scripts that listens, with the installed packages.
+    pub async fn listening_script(&self, name: &str) -> Listening {
+        listening(self.python(name), "listening on ").await
+    }
+
+    /// Runs one of our Python scripts with the installed packages: what it prints when it reads `input`.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn script(&self, name: &str, input: &str) -> String {
+        let mut command = self.python(name);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let run = async {
+            let mut child = command.spawn().expect("Python is installed");
+            let mut stdin = child.stdin.take().expect("it is piped");
+            let (written, output) =
+                tokio::join!(async move { stdin.write_all(input.as_bytes()).await }, child.wait_with_output());
+            written.expect("it reads its input");
+            output.expect("it ends")
+        };
+        let output = tokio::time::timeout(SCRIPT, run).await.expect("it ends in time");
+        assert!(output.status.success(), "{name}: {}; its words are above", output.status);
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    fn python(&self, script: &str) -> Command {
+        let mut command = Command::new(self.folder.join("python/bin/python"));
+        command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("third_party").join(script));
+        command
+    }
+}
+
+/// Starts a tool and waits until it prints the words before its URL.
+async fn listening(mut command: Command, words: &str) -> Listening {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("it is installed");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let url = tokio::time::timeout(START, url(&mut lines, words)).await.expect("it listens in time");
+    // It goes on printing, and would stop if nobody read.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Listening { url, _child: child }
+}
+
+async fn url(lines: &mut Lines<BufReader<ChildStdout>>, words: &str) -> String {
+    let mut said = String::new();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some((_, rest)) = line.split_once(words) {
+            let url = rest.split_whitespace().next().unwrap_or_default();
+            return url.trim_end_matches('/').to_owned();
+        }
+        said += &line;
+        said.push('\n');
+    }
+    panic!("the tool ended before it listened:\n{said}");
+}

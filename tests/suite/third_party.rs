@@ -1,0 +1,12 @@
+//! The PSP gateways against things we did not write: a provider's own description of its API, its own library, and a
+//! fake of it by somebody else. `cargo xtask third-party` installs them and runs these tests alone.
+
+mod openapi;
+
+use fincore_tests::third_party::Tools;
+
+/// Runs by itself everywhere, so that a run without the tools shows: `.config/nextest.toml` prints what it says.
+#[test]
+fn a_run_without_the_tools_says_so() {
+    let _told = Tools::find();
+}

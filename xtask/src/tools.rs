@@ -1,0 +1,151 @@
+//! `cargo xtask third-party`: installs the tools of others that the tests run, and runs the tests that need them.
+//!
+//! Everything goes below `target/third_party`, in the versions that `tests/third_party` pins, from the package
+//! registries of Python and Node. What is installed stays until a pin or an interpreter changes, so that later runs
+//! need no network. Deliberately not here: what is checked (`tests/suite/third_party`).
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use crate::prerequisites::{NODE, PYTHON};
+use crate::process;
+
+/// Tells the tests where the tools are.
+const FOLDER_VARIABLE: &str = "FINCORE_TEST_THIRD_PARTY";
+/// The tests that need them, as a filter of nextest and as the beginning of their names.
+const FILTER: &str = "package(fincore-tests) & test(/^third_party::/)";
+pub(crate) const ALL_BUT_THOSE: &str = "not (package(fincore-tests) & test(/^third_party::/))";
+pub(crate) const MODULE: &str = "third_party::";
+
+/// What to do when a registry does not answer.
+const OFFLINE: &str = "The registry is needed once; later runs need no network. Check the network, or pip's or npm's \
+                       settings for a mirror, and run it again. Everything but these checks: cargo xtask test --quick";
+
+/// Installs and checks, without the rest of the gate.
+pub(crate) async fn run() -> Result<()> {
+    check(&install().await?).await
+}
+
+/// Installed tools.
+pub(crate) struct Tools {
+    folder: PathBuf,
+}
+
+/// Installs what is not there yet.
+pub(crate) async fn install() -> Result<Tools> {
+    let tools = Tools { folder: crate::root().join("target/third_party") };
+    fs::create_dir_all(&tools.folder).with_context(|| format!("cannot create {}", tools.folder.display()))?;
+    PYTHON.find_or_install().await?;
+    NODE.find_or_install().await?;
+    tools.python().await?;
+    tools.node().await?;
+    tools.document().await?;
+    println!("third-party tools in {}", tools.folder.display());
+    Ok(tools)
+}
+
+/// Runs the tests that need the tools.
+pub(crate) async fn check(tools: &Tools) -> Result<()> {
+    let mut command = if process::has_nextest().await {
+        process::cargo(["nextest", "run", "--package", "fincore-tests", "--locked", "-E", FILTER])
+    } else {
+        process::cargo(["test", "--package", "fincore-tests", "--test", "suite", "--locked", MODULE])
+    };
+    process::run(command.env(FOLDER_VARIABLE, &tools.folder)).await
+}
+
+impl Tools {
+    /// A virtual environment with the pinned packages.
+    async fn python(&self) -> Result<()> {
+        let stamp = self.stamp("python", &["build-requirements.txt", "requirements.txt"], &["python3", "--version"])?;
+        if stamp.is_current() {
+            return Ok(());
+        }
+        let environment = self.fresh("python")?;
+        process::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&environment)).await?;
+        for (requirements, options) in
+            [("build-requirements.txt", [].as_slice()), ("requirements.txt", &["--no-build-isolation"])]
+        {
+            println!("installing Python packages: {requirements}");
+            let mut pip = Command::new(environment.join("bin/pip"));
+            pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]).args(options);
+            process::run_quietly(pip.arg("-r").arg(pinned(requirements))).await.context(OFFLINE)?;
+        }
+        stamp.leave()
+    }
+
+    /// A folder with the pinned packages of Node. Their install scripts are not run.
+    async fn node(&self) -> Result<()> {
+        let files = ["package.json", "package-lock.json"];
+        let stamp = self.stamp("node", &files, &["node", "--version"])?;
+        if stamp.is_current() {
+            return Ok(());
+        }
+        let folder = self.fresh("node")?;
+        for file in files {
+            fs::copy(pinned(file), folder.join(file)).with_context(|| format!("cannot copy {file}"))?;
+        }
+        println!("installing Node packages: package-lock.json");
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+        process::run_quietly(&mut npm).await.context(OFFLINE)?;
+        stamp.leave()
+    }
+
+    /// The part we need of a provider's published description of its API, which one of the Python packages carries.
+    async fn document(&self) -> Result<()> {
+        let stamp = self.stamp("document", &["cut_openapi.py", "requirements.txt"], &["python3", "--version"])?;
+        if stamp.is_current() {
+            return Ok(());
+        }
+        let mut cut = Command::new(self.folder.join("python/bin/python"));
+        cut.arg(pinned("cut_openapi.py")).arg(self.folder.join("openapi.json"));
+        process::run_quietly(&mut cut).await?;
+        stamp.leave()
+    }
+
+    /// An empty folder of this name.
+    fn fresh(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// The stamp of something made from these files by this version of an interpreter.
+    fn stamp(&self, name: &str, files: &[&str], version: &[&str]) -> Result<Stamp> {
+        let output = std::process::Command::new(version[0]).args(&version[1..]).output();
+        let output = output.with_context(|| format!("cannot run {}", version.join(" ")))?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        for file in files {
+            text += &fs::read_to_string(pinned(file)).with_context(|| format!("cannot read {file}"))?;
+        }
+        Ok(Stamp { path: self.folder.join(format!("{name}.stamp")), text })
+    }
+}
+
+/// A file in which stands what something was made from, written when it is complete.
+struct Stamp {
+    path: PathBuf,
+    text: String,
+}
+
+impl Stamp {
+    fn is_current(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|text| text == self.text)
+    }
+
+    fn leave(&self) -> Result<()> {
+        fs::write(&self.path, &self.text).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+/// A file of `tests/third_party`.
+fn pinned(name: &str) -> PathBuf {
+    crate::root().join("tests/third_party").join(name)
+}
