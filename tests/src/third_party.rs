@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -34,6 +35,19 @@ pub struct Listening {
     /// Where, without a trailing slash.
     pub url: String,
     _child: Child,
+}
+
+/// A webhook of Adyen with its signatures, and what Adyen's own library says of each of its items.
+#[derive(Debug)]
+pub struct HmacVector {
+    /// What is special about it.
+    pub name: String,
+    /// The key in hexadecimal, as the provider shows it.
+    pub hmac_key: String,
+    /// The webhook as it is sent.
+    pub body: String,
+    /// One for each item, in order.
+    pub valid: Vec<bool>,
 }
 
 impl Tools {
@@ -69,7 +83,7 @@ impl Tools {
     /// # Panics
     /// When it cannot be read.
     #[must_use]
-    pub fn document(&self) -> serde_json::Value {
+    pub fn document(&self) -> Value {
         let text = std::fs::read(self.folder.join("openapi.json")).expect("the document was cut");
         serde_json::from_slice(&text).expect("it is JSON")
     }
@@ -109,6 +123,22 @@ impl Tools {
         let output = tokio::time::timeout(SCRIPT, run).await.expect("it ends in time");
         assert!(output.status.success(), "{name}: {}; its words are above", output.status);
         String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    /// Signed webhooks for a gateway's tests; `tests/third_party/adyen_vectors.py` makes them.
+    ///
+    /// # Panics
+    /// When the script prints something else.
+    pub async fn hmac_vectors(&self) -> Vec<HmacVector> {
+        let text = |vector: &Value, field| vector[field].as_str().expect("it is a text").to_owned();
+        let vector = |line| {
+            let vector: Value = serde_json::from_str(line).expect("each line is JSON");
+            let valid = vector["valid"].as_array().expect("there is a list");
+            let valid = valid.iter().map(|valid| valid.as_bool().expect("it is true or false")).collect();
+            let (name, hmac_key) = (text(&vector, "name"), text(&vector, "hmac_key"));
+            HmacVector { name, hmac_key, body: text(&vector, "body"), valid }
+        };
+        self.script("adyen_vectors.py", "").await.lines().map(vector).collect()
     }
 
     fn python(&self, script: &str) -> Command {

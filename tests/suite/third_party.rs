@@ -2,6 +2,7 @@
 //! fake of it by somebody else. `cargo xtask third-party` installs them and runs these tests alone.
 
 mod openapi;
+mod signatures;
 
 use fincore_tests::third_party::Tools;
 
