@@ -38,6 +38,7 @@ mod crashes;
 mod failover;
 mod faults;
 mod gateways;
+mod fuzz;
 mod hangups;
 mod keys;
 mod mocked_psps;

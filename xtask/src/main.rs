@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod bench;
+mod fuzz;
 mod gate;
 mod generated;
 mod postgres;
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::Options),
     /// Install tools of others below target/ and check the PSP gateways against them.
     ThirdParty,
+    /// Send the PSP gateways arbitrary answers and webhooks, on and on.
+    Fuzz(fuzz::Options),
     /// The house rules that no compiler or lint checks.
     Tidy,
 }
@@ -84,6 +87,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Sqlx => queries::write().await,
         Command::Postgres => postgres::serve().await,
         Command::Bench(options) => bench::run(options).await,
+        Command::Fuzz(options) => fuzz::run(options).await,
         Command::ThirdParty => tools::run().await,
         Command::Tidy => tidy::check(),
     }
