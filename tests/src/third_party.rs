@@ -71,7 +71,7 @@ impl Tools {
         };
         let tools = Self { folder: folder.into() };
         assert!(
-            tools.folder.join("document.stamp").is_file(),
+            tools.folder.join("document/stamp").is_file(),
             "{FOLDER}={} has no tools: run cargo xtask third-party, which installs them and sets it",
             tools.folder.display()
         );
@@ -84,7 +84,7 @@ impl Tools {
     /// When it cannot be read.
     #[must_use]
     pub fn document(&self) -> Value {
-        let text = std::fs::read(self.folder.join("openapi.json")).expect("the document was cut");
+        let text = std::fs::read(self.folder.join("document/openapi.json")).expect("the document was cut");
         serde_json::from_slice(&text).expect("it is JSON")
     }
 
@@ -96,7 +96,7 @@ impl Tools {
         command.arg(self.folder.join("node/node_modules/@stoplight/prism-cli/dist/index.js"));
         command.arg(if upstream.is_some() { "proxy" } else { "mock" });
         command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-        command.arg(self.folder.join("openapi.json")).args(upstream);
+        command.arg(self.folder.join("document/openapi.json")).args(upstream);
         listening(command, "Prism is listening on ").await
     }
 

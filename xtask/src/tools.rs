@@ -102,7 +102,7 @@ impl Tools {
             return Ok(());
         }
         let mut cut = Command::new(self.folder.join("python/bin/python"));
-        cut.arg(pinned("cut_openapi.py")).arg(self.folder.join("openapi.json"));
+        cut.arg(pinned("cut_openapi.py")).arg(self.fresh("document")?.join("openapi.json"));
         process::run_quietly(&mut cut).await?;
         stamp.leave()
     }
@@ -125,11 +125,11 @@ impl Tools {
         for file in files {
             text += &fs::read_to_string(pinned(file)).with_context(|| format!("cannot read {file}"))?;
         }
-        Ok(Stamp { path: self.folder.join(format!("{name}.stamp")), text })
+        Ok(Stamp { path: self.folder.join(name).join("stamp"), text })
     }
 }
 
-/// A file in which stands what something was made from, written when it is complete.
+/// A file, inside of what was made, in which stands what it was made from; written when that is complete.
 struct Stamp {
     path: PathBuf,
     text: String,
