@@ -110,7 +110,7 @@ fn round(target: &Target<'_>, rng: &mut StdRng) -> u64 {
     assert!(is_small(&read), "more was read than can be kept");
     let header = header(target.headers, rng);
     let now = Timestamp::from_second(rng.random_range(-1_000_000_000..4_000_000_000)).expect("within time");
-    let believed = gateway.webhook(&|_| header.clone(), &answer.body, now);
+    let believed = gateway.verify(&|_| header.clone(), &answer.body, now);
     assert!(believed.is_err(), "nobody signed this with {header:?}");
     evidence
 }

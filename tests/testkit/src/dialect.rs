@@ -252,6 +252,11 @@ pub trait Dialect: Send + Sync + 'static {
     /// The PSP's name, for messages and as the name it is configured by.
     fn psp(&self) -> &'static str;
 
+    /// A customer's means of payment that works, as clients name it.
+    fn payment_method(&self) -> &'static str {
+        "pm_card_visa"
+    }
+
     /// What requests look like, for messages: each with its operation.
     fn routes(&self) -> &'static [(&'static str, Operation)];
 

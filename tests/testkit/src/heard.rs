@@ -15,6 +15,7 @@ pub(crate) fn hear(
     now: Timestamp,
 ) -> Result<Vec<(Vec<u8>, Notification)>, WebhookRefused> {
     let header = |name: &str| signed.header(name);
-    let notification = gateway.webhook(&header, &signed.body, now)?;
-    Ok(vec![(signed.body.clone(), notification)])
+    let items = gateway.verify(&header, &signed.body, now)?;
+    let read = |item: Vec<u8>| gateway.notification(&item).map(|notification| (item, notification));
+    items.into_iter().map(read).collect::<Result<_, _>>().map_err(|_| WebhookRefused::Malformed)
 }

@@ -85,9 +85,10 @@ impl Rig {
         store.migrate().await.expect("the migrations can be applied");
         let clock = Arc::new(TestClock::new());
         let time = || Arc::clone(&clock) as Arc<dyn Clock>;
-        let engine = Arc::new(Engine::new(Arc::new(store), Arc::new(NoQueue), time(), Arc::new(SystemRandom)));
         let client = PspClient::new(account, time()).expect("TLS can be set up");
         let psps = Arc::new(Psps::new(vec![Psp { gateway: Arc::clone(&gateway), client }]));
+        let random = Arc::new(SystemRandom);
+        let engine = Arc::new(Engine::new(Arc::new(store), Arc::new(NoQueue), time(), random, psps.capabilities()));
         let options = WorkerOptions {
             name: "test".to_owned(),
             concurrency: 1,
@@ -126,6 +127,7 @@ impl Rig {
         let charge = Charge {
             psp: self.gateway.psp().to_owned(),
             payment_method: payment_method.to_owned(),
+            fallbacks: Vec::new(),
             amount: Amount::try_from(amount_minor).expect("an amount that can be charged"),
             currency: currency.parse().expect("a currency"),
             capture_method,
@@ -242,7 +244,7 @@ impl Rig {
     /// # Panics
     /// When it is not so.
     pub async fn finish(self, psp: &MockPsp) {
-        let due = self.store().due(self.clock.now(), 10).await.expect("the store answers");
+        let due = self.store().due(self.clock.now(), None, 10).await.expect("the store answers");
         assert!(due.is_empty(), "a test ends with nothing due: {due:?}");
         let mut after = None;
         loop {

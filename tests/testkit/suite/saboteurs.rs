@@ -4,7 +4,7 @@
 
 mod on_paper;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use activities::gateway::client::Account;
 use activities::gateway::stripe;
@@ -16,7 +16,8 @@ use workflow::event::Unknown;
 use workflow::money::Money;
 use workflow::payment::{Failure, FailureCategory, Payment};
 use workflow::port::gateway::{
-    Answer, Call, Gateway, Notification, Operation, Outcome, Request, Standing, WebhookRefused,
+    Answer, Call, Capabilities, Gateway, Notification, Operation, Outcome, Request, Standing, Unreadable,
+    WebhookRefused,
 };
 
 use on_paper::ON_PAPER;
@@ -53,11 +54,16 @@ const GOOD: Sabotage = Sabotage {
 struct Spoiled {
     good: stripe::Stripe,
     how: Sabotage,
+    verified_at: Mutex<Timestamp>,
 }
 
 impl Gateway for Spoiled {
     fn psp(&self) -> &str {
         self.good.psp()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.good.capabilities()
     }
 
     fn supports(&self, money: Money) -> Result<(), String> {
@@ -82,24 +88,26 @@ impl Gateway for Spoiled {
         (self.how.read)(operation, payment, answer, self.good.read(operation, payment, answer))
     }
 
-    fn webhook(
+    fn verify(
         &self,
         header: &dyn Fn(&str) -> Option<String>,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<Notification, WebhookRefused> {
-        let mut heard = match (self.how.believes, self.good.webhook(header, body, now)) {
-            (Believes::Nothing, _) => return Err(WebhookRefused::SignatureMismatch),
-            (Believes::Everything, _) => self.good.notification(body)?,
-            (Believes::Stale, Err(WebhookRefused::TimestampOutsideTolerance)) => self.good.notification(body)?,
-            (Believes::Authentic | Believes::Stale, heard) => heard?,
-        };
-        (self.how.hears)(&mut heard, now);
-        Ok(heard)
+    ) -> Result<Vec<Vec<u8>>, WebhookRefused> {
+        *self.verified_at.lock().unwrap() = now;
+        match (self.how.believes, self.good.verify(header, body, now)) {
+            (Believes::Nothing, _) => Err(WebhookRefused::SignatureMismatch),
+            (Believes::Everything, _) | (Believes::Stale, Err(WebhookRefused::TimestampOutsideTolerance)) => {
+                Ok(vec![body.to_vec()])
+            }
+            (Believes::Authentic | Believes::Stale, verified) => verified,
+        }
     }
 
-    fn notification(&self, body: &[u8]) -> Result<Notification, WebhookRefused> {
-        self.good.notification(body)
+    fn notification(&self, event: &[u8]) -> Result<Notification, Unreadable> {
+        let mut heard = self.good.notification(event)?;
+        (self.how.hears)(&mut heard, *self.verified_at.lock().unwrap());
+        Ok(heard)
     }
 }
 
@@ -110,7 +118,8 @@ fn candidate(how: Sabotage) -> Candidate {
             config => config,
         };
         let good = stripe::Stripe::new(config.map_err(|invalid| invalid.to_string())?);
-        Ok(Arc::new(Spoiled { good, how }) as Arc<dyn Gateway>)
+        let verified_at = Mutex::new(Timestamp::UNIX_EPOCH);
+        Ok(Arc::new(Spoiled { good, how, verified_at }) as Arc<dyn Gateway>)
     })
 }
 

@@ -29,7 +29,7 @@ fn good(candidate: &Candidate, operation: Operation, fresh: &Payment) -> (Paymen
     let payment = candidate.due_for(operation, fresh.clone());
     let stands = match operation {
         Operation::Register => Stands::Registered,
-        Operation::Authorize | Operation::Inquire => Stands::Authorized,
+        Operation::Authorize | Operation::Complete | Operation::Inquire => Stands::Authorized,
         Operation::Capture | Operation::Refund => Stands::Captured,
         Operation::Void => Stands::Voided,
     };

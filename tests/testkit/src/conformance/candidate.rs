@@ -8,7 +8,7 @@ use workflow::definition::{self, Goal, State};
 use workflow::history::Hash;
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
-use workflow::payment::{CaptureMethod, Payment};
+use workflow::payment::{CaptureMethod, Payment, Route};
 use workflow::port::gateway::{Answer, Call, Gateway, Operation, Outcome, Request};
 
 use crate::dialect::{self, Asked, Dialect, Fact, Incoming, Stands, WireAnswer};
@@ -82,7 +82,7 @@ impl Candidate {
             id: PaymentId::new(at, [number, 2]),
             merchant_id: MerchantId::new(at, [3, 4]),
             psp: self.gateway.psp().to_owned(),
-            payment_method: "pm_card_visa".to_owned(),
+            payment_method: self.dialect.payment_method().to_owned(),
             amount_minor: money.amount_minor,
             currency: money.currency,
             capture_method: CaptureMethod::Automatic,
@@ -109,6 +109,11 @@ impl Candidate {
             amount_refunded_minor: 0,
             failure: None,
             next_action: None,
+            action_result: None,
+            amount_charged_back_minor: 0,
+            key_use: None,
+            doubt: None,
+            route: Route::default(),
             updated_at: at,
         }
     }
@@ -126,6 +131,7 @@ impl Candidate {
             Operation::Register => payment,
             Operation::Authorize if !self.gateway.needs_registration(&payment) => payment,
             Operation::Authorize => known,
+            Operation::Complete => Payment { action_result: Some("back".to_owned()), ..known },
             Operation::Capture | Operation::Inquire => Payment { amount_authorized_minor: amount, ..known },
             Operation::Void => Payment { goal: Goal::Cancel, amount_authorized_minor: amount, ..known },
             Operation::Refund => {

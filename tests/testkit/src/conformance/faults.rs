@@ -45,7 +45,7 @@ pub(super) async fn check(candidate: &Candidate, account: Account, psp: &MockPsp
     let (mut read, mut once, mut truth) = (Cases::default(), Cases::default(), Cases::default());
     for operation in ACTING {
         for fault in FAULTS {
-            let mut payment = caller.fresh("pm_card_visa");
+            let mut payment = caller.fresh(candidate.dialect().payment_method());
             if !candidate.has(operation, &payment) {
                 continue;
             }
@@ -98,7 +98,7 @@ fn is_true(psp: &MockPsp, payment: &Payment, told: &Outcome) -> bool {
 
 async fn declines(candidate: &Candidate, caller: &Caller<'_>, psp: &MockPsp, report: &mut Report) {
     let mut cases = Cases::default();
-    let mut payment = caller.fresh("pm_card_visa");
+    let mut payment = caller.fresh(candidate.dialect().payment_method());
     caller.ready_for(Operation::Authorize, &mut payment).await;
     psp.authorize().declines_hard().but_hangs_up();
     let lost = caller.call(Operation::Authorize, &payment).await;
@@ -110,7 +110,7 @@ async fn declines(candidate: &Candidate, caller: &Caller<'_>, psp: &MockPsp, rep
 
     let mut cases = Cases::default();
     for operation in [Operation::Capture, Operation::Void, Operation::Refund] {
-        let mut payment = caller.fresh("pm_card_visa");
+        let mut payment = caller.fresh(candidate.dialect().payment_method());
         caller.ready_for(operation, &mut payment).await;
         psp.script(operation).declines_softly();
         let outcome = caller.call(operation, &payment).await;
@@ -131,7 +131,7 @@ fn asks(candidate: &Candidate) -> bool {
 /// What an operation does to money.
 fn kind(operation: Operation) -> EffectKind {
     match operation {
-        Operation::Register | Operation::Authorize | Operation::Inquire => EffectKind::Authorized,
+        Operation::Register | Operation::Authorize | Operation::Complete | Operation::Inquire => EffectKind::Authorized,
         Operation::Capture => EffectKind::Captured,
         Operation::Void => EffectKind::Voided,
         Operation::Refund => EffectKind::Refunded,

@@ -6,7 +6,7 @@ use activities::gateway::breaker::BreakerPolicy;
 use activities::gateway::client::{Account, Connections, PspClient};
 use workflow::payment::Payment;
 use workflow::port::clock::SystemClock;
-use workflow::port::gateway::{Operation, Outcome, Standing};
+use workflow::port::gateway::{Operation, Outcome, Query, Standing};
 
 use super::CALL_TIMEOUT;
 use super::candidate::{Candidate, Cards, usual};
@@ -43,9 +43,11 @@ impl<'a> Caller<'a> {
 
     /// What the PSP says of the payment, asked as the reconciliation does.
     pub(super) async fn inquire(&self, payment: &Payment) -> Outcome {
-        match self.candidate.gateway().known_standing(payment) {
-            Some(standing) => Outcome::Approved(standing),
-            None => self.call(Operation::Inquire, payment).await,
+        let gateway = self.candidate.gateway();
+        match (gateway.capabilities().query, gateway.known_standing(payment)) {
+            (Query::ByReplay, _) => self.call(Operation::Authorize, payment).await,
+            (Query::ByReference, Some(standing)) => Outcome::Approved(standing),
+            (Query::ByReference, None) => self.call(Operation::Inquire, payment).await,
         }
     }
 

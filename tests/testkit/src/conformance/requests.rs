@@ -102,7 +102,7 @@ fn inquiries(candidate: &Candidate, report: &mut Report, payment: &Payment) {
             let fix = "make the authorization's request again, byte for byte and under its key: under another key it charges again";
             report.check(name, fix, |cases| {
                 let first = candidate.request(Operation::Authorize, payment);
-                let again = candidate.request(Operation::Inquire, &later(payment));
+                let again = candidate.request(Operation::Authorize, &later(payment));
                 cases.expect(first == again, || format!("first {first:?}, to ask {again:?}"));
             });
         }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use workflow::money::Money;
 use workflow::payment::FailureCategory;
-use workflow::port::gateway::{Notification, Operation, Outcome, Standing, WebhookRefused};
+use workflow::port::gateway::{self, Notification, Operation, Outcome, Standing, WebhookRefused};
 
 use super::candidate::{Candidate, usual};
 use super::report::Report;
@@ -188,15 +188,14 @@ fn meaning(candidate: &Candidate, report: &mut Report) {
             for happened in [Happened::Authorized, Happened::Declined, Happened::Captured, Happened::Voided] {
                 let Some(item) = item(candidate, happened, money, 1) else { continue };
                 let heard = heard(candidate, &sign(candidate, &item, now()));
-                let outcome =
-                    heard.as_ref().ok().and_then(|items| items.first()).and_then(|first| first.outcome.as_ref());
+                let outcome = heard.as_ref().ok().and_then(|items| items.first()).and_then(|first| outcome(first));
                 cases.expect(means(happened, money, outcome), || format!("{happened:?} of {money}: {outcome:?}"));
             }
             for operation in [Operation::Capture, Operation::Void, Operation::Refund] {
                 let Some(item) = item(candidate, Happened::Failed(operation), money, 1) else { continue };
                 let heard = heard(candidate, &sign(candidate, &item, now()));
                 let is_success =
-                    |notification: &Notification| matches!(notification.outcome, Some(Outcome::Approved(_)));
+                    |notification: &Notification| matches!(outcome(notification), Some(Outcome::Approved(_)));
                 let is_right = heard.as_ref().is_ok_and(|items| !items.iter().any(is_success));
                 cases.expect(is_right, || format!("a failed {operation} of {money}: {heard:?}"));
             }
@@ -233,4 +232,9 @@ fn means(happened: Happened, expected: Money, outcome: Option<&Outcome>) -> bool
 
 fn money(amount_minor: i64, code: &str) -> Money {
     Money { amount_minor, currency: code.parse().expect("a currency") }
+}
+
+/// What a notification says of how the payment stands; later news of money says something else.
+fn outcome(notification: &Notification) -> Option<&Outcome> {
+    if let Some(gateway::News::Outcome(outcome)) = &notification.news { Some(outcome) } else { None }
 }

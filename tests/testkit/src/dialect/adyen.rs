@@ -41,7 +41,7 @@ const MAX_KEY: usize = 64;
 /// Items that are put into one webhook. Adyen may put more; six show that all are read.
 const MAX_ITEMS: usize = 6;
 /// Who sells.
-const MERCHANT_ACCOUNT: &str = "TestkitCOM";
+pub const MERCHANT_ACCOUNT: &str = "TestkitCOM";
 
 impl Dialect for Adyen {
     fn psp(&self) -> &'static str {
@@ -59,20 +59,26 @@ impl Dialect for Adyen {
         ]
     }
 
+    fn payment_method(&self) -> &'static str {
+        "shopper-1/8415736344108917"
+    }
+
     fn credentials(&self) -> &'static str {
         "x-api-key"
     }
 
     fn read(&self, request: &Incoming) -> Result<Asked, String> {
-        let parts: Vec<&str> = request.path.split('/').skip(1).collect();
+        // The version stands in the URL that the gateway is configured with.
+        let path = request.path.strip_prefix("/v71").unwrap_or(&request.path);
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
         let (operation, otherwise, id) = match (request.method.as_str(), parts.as_slice()) {
-            ("POST", ["v71", "payments"]) => (Operation::Authorize, None, None),
-            ("POST", ["v71", "cancels"]) => (Operation::Void, None, None),
-            ("POST", ["v71", "payments", id, "captures"]) => (Operation::Capture, None, Some(*id)),
-            ("POST", ["v71", "payments", id, "cancels"]) => (Operation::Void, None, Some(*id)),
-            ("POST", ["v71", "payments", id, "reversals"]) => (Operation::Void, Some(Operation::Refund), Some(*id)),
-            ("POST", ["v71", "payments", id, "refunds"]) => (Operation::Refund, None, Some(*id)),
-            _other => return Err("Adyen has no such route (the version is v71)".to_owned()),
+            ("POST", ["payments"]) => (Operation::Authorize, None, None),
+            ("POST", ["cancels"]) => (Operation::Void, None, None),
+            ("POST", ["payments", id, "captures"]) => (Operation::Capture, None, Some(*id)),
+            ("POST", ["payments", id, "cancels"]) => (Operation::Void, None, Some(*id)),
+            ("POST", ["payments", id, "reversals"]) => (Operation::Void, Some(Operation::Refund), Some(*id)),
+            ("POST", ["payments", id, "refunds"]) => (Operation::Refund, None, Some(*id)),
+            _other => return Err("Adyen has no such route".to_owned()),
         };
         let body = request.json()?;
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

@@ -198,7 +198,7 @@ impl Stage {
             Some(_) | None => asked.operation,
         };
         let limit = match operation {
-            Operation::Register | Operation::Authorize | Operation::Inquire => i64::MAX,
+            Operation::Register | Operation::Authorize | Operation::Complete | Operation::Inquire => i64::MAX,
             Operation::Capture | Operation::Void => account.authorized_minor,
             Operation::Refund => account.captured_minor - account.refunded_minor,
         };
@@ -243,7 +243,9 @@ impl Stage {
         let amount = match operation {
             Operation::Capture | Operation::Void => account.authorized_minor,
             Operation::Refund => account.captured_minor - account.refunded_minor,
-            Operation::Register | Operation::Authorize | Operation::Inquire => account.asked.amount_minor,
+            Operation::Register | Operation::Authorize | Operation::Complete | Operation::Inquire => {
+                account.asked.amount_minor
+            }
         };
         let deed = self.deed(operation);
         self.done(operation, account, amount, &deed);
@@ -262,7 +264,7 @@ impl Stage {
                 self.books.keep(account.clone());
                 return Came::Done { money: account.asked, account };
             }
-            Operation::Authorize => {
+            Operation::Authorize | Operation::Complete => {
                 account.authorized_minor = amount;
                 self.books.enter(EffectKind::Authorized, &account, amount);
                 (Stands::Authorized, Happened::Authorized)
@@ -301,7 +303,7 @@ impl Stage {
         amount: i64,
     ) -> Came {
         let happened = match operation {
-            Operation::Register | Operation::Authorize | Operation::Inquire => {
+            Operation::Register | Operation::Authorize | Operation::Complete | Operation::Inquire => {
                 account.stands = Stands::Declined;
                 account.decline = Some(decline.clone());
                 self.books.keep(account.clone());
@@ -334,7 +336,9 @@ impl Stage {
 fn can(operation: Operation, stands: Stands) -> bool {
     match operation {
         Operation::Register | Operation::Inquire => true,
-        Operation::Authorize => matches!(stands, Stands::Registered | Stands::ActionRequired | Stands::Declined),
+        Operation::Authorize | Operation::Complete => {
+            matches!(stands, Stands::Registered | Stands::ActionRequired | Stands::Declined)
+        }
         Operation::Capture => stands == Stands::Authorized,
         Operation::Void => {
             matches!(stands, Stands::Registered | Stands::ActionRequired | Stands::Declined | Stands::Authorized)

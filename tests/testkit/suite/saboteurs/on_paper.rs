@@ -141,9 +141,7 @@ pub(super) const ON_PAPER: &[(&str, Sabotage)] = &[
         "an action of the customer's is read with its page",
         Sabotage {
             read: |_, _, _, outcome| match outcome {
-                Outcome::ActionRequired { psp_reference, .. } => {
-                    Outcome::Pending { psp_reference: Some(psp_reference) }
-                }
+                Outcome::ActionRequired { psp_reference, .. } => Outcome::Pending { psp_reference },
                 other => other,
             },
             ..GOOD
@@ -227,7 +225,7 @@ pub(super) const ON_PAPER: &[(&str, Sabotage)] = &[
         Sabotage {
             hears: |heard, _| {
                 if heard.event_type == "payment_intent.payment_failed" {
-                    heard.outcome = None;
+                    heard.news = None;
                 }
             },
             ..GOOD
