@@ -2,6 +2,7 @@
 //!
 //! Bounded here; `cargo xtask fuzz --minutes 60` goes on. A new gateway gets a test of the same form.
 
+use activities::gateway::adyen::{Adyen, AdyenConfig};
 use activities::gateway::stripe::{Stripe, StripeConfig};
 use fincore_tests::fuzz::{Target, play};
 use fincore_tests::world::WEBHOOK_SECRET;
@@ -35,5 +36,32 @@ fn whatever_stripe_sends_has_a_meaning_and_nothing_unsigned_is_believed() {
         "t=-9223372036854775808,t=18446744073709551616",
         "",
     ];
+    play(&Target { gateway: &gateway, bodies: &bodies, headers: &headers }, ROUNDS);
+}
+
+#[test]
+fn whatever_adyen_sends_has_a_meaning_and_nothing_unsigned_is_believed() {
+    let keys = vec!["9D0C057550C48EC2ACF6BA05644782DEF547AAA06C910C43932B1EB0C71FC68D".into()];
+    let gateway = Adyen::new(AdyenConfig::new("adyen", "TestMerchant", keys, None).unwrap());
+    let bodies = [
+        r#"{"pspReference":"8835511210681234","resultCode":"Authorised","amount":{"currency":"EUR","value":1200}}"#,
+        r#"{"pspReference":"8835511210681234","resultCode":"Authorised","amount":{"currency":"CLP","value":1200}}"#,
+        r#"{"pspReference":"8835511210681234","resultCode":"Refused","refusalReason":"Not enough balance","refusalReasonCode":"12","additionalData":{"merchantAdviceCode":"03"}}"#,
+        r#"{"resultCode":"RedirectShopper","action":{"type":"redirect","method":"GET","url":"https://psp.example/3ds?token=x"}}"#,
+        r#"{"pspReference":"8835511210681234","resultCode":"Pending"}"#,
+        r#"{"resultCode":"Received"}"#,
+        r#"{"resultCode":"Cancelled","refusalReasonCode":"15"}"#,
+        r#"{"resultCode":"ChallengeShopper","action":{"type":"threeDS2","token":"x"}}"#,
+        r#"{"pspReference":"7914073381342284","resultCode":"Error","refusalReason":"Acquirer Error"}"#,
+        r#"{"merchantAccount":"TestMerchant","paymentPspReference":"8835511210681234","pspReference":"883561","status":"received","amount":{"currency":"ISK","value":500}}"#,
+        r#"{"status":422,"errorCode":"167","message":"Original pspReference required","errorType":"validation"}"#,
+        r#"{"status":422,"errorCode":"704","message":"request already processed or in progress","errorType":"validation"}"#,
+        r#"{"live":"false","notificationItems":[{"NotificationRequestItem":{"pspReference":"8835511210681234","originalReference":"","merchantAccountCode":"TestMerchant","merchantReference":"ch_00000000000070008000000000010000","amount":{"value":1200,"currency":"EUR"},"eventCode":"AUTHORISATION","success":"true","additionalData":{"hmacSignature":"q2a0f0bCvM3oUQmQ1qkqmS0y0q6M0m5x0mQ2m0qkq0A="}}}]}"#,
+        r#"{"pspReference":"8835511210681299","originalReference":"8835511210681234","merchantAccountCode":"TestMerchant","merchantReference":"ch_00000000000070008000000000010000","amount":{"value":1200,"currency":"IDR"},"eventCode":"CHARGEBACK","success":"true","additionalData":{"chargebackReasonCode":"4853"}}"#,
+        r#"{"pspReference":"8835511210681299","originalReference":"8835511210681234","amount":{"value":1200,"currency":"CVE"},"eventCode":"CAPTURE","success":"false"}"#,
+        "<html><body>502 Bad Gateway</body></html>",
+        "",
+    ];
+    let headers = ["Basic dXNlcjpwYXNz", "Basic ", "Bearer x", ""];
     play(&Target { gateway: &gateway, bodies: &bodies, headers: &headers }, ROUNDS);
 }

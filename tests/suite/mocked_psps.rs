@@ -13,7 +13,7 @@ async fn webhook_url(rig: &Rig) -> String {
     let state = api::ApiState {
         engine: Arc::clone(&rig.engine),
         gateways: Arc::new(HashMap::from([("stripe".to_owned(), Arc::clone(&rig.gateway))])),
-        config: api::ApiConfig { default_psp: "stripe".to_owned(), docs_url: None },
+        config: api::ApiConfig { psps: api::PspOrder::new("stripe", Vec::new()), docs_url: None },
         metrics: Arc::new(String::new),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

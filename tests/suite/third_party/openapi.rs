@@ -237,16 +237,6 @@ async fn a_wrong_answer_is_noticed() {
     }
 }
 
-/// Where the sandbox's answers differ from the description, known and accepted: a charge, when it is asked for, lacks
-/// two required fields that no payment engine reads, and so is none of the three things this field may be.
-const LEFT_OUT_BY_THE_SANDBOX: &[&str] = &[
-    "Response body property latest_charge must be null",
-    "Response body property latest_charge must be string",
-    "Response body property latest_charge must have required property 'billing_details'",
-    "Response body property latest_charge must have required property 'disputed'",
-    "Response body property latest_charge must match a schema in anyOf",
-];
-
 /// Calls that end in an answer, for each payment method: the sandbox's faults of the connection end in none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sandbox_answers_as_the_provider_describes() {
@@ -276,7 +266,7 @@ async fn the_sandbox_answers_as_the_provider_describes() {
         }
     }
     eprintln!("{calls} calls to the sandbox were validated");
-    assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), LEFT_OUT_BY_THE_SANDBOX);
+    assert!(seen.is_empty(), "{seen:?}");
 }
 
 /// What is asked of the sandbox with each payment method. Some of it is refused, which is an answer too.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use activities::gateway::client::{Account, PspClient};
-use activities::gateway::stripe;
+use activities::gateway::{adyen, stripe};
 use activities::psps::{Psp, Psps};
 use activities::worker::{Worker, WorkerOptions};
 use tempfile::TempDir;
@@ -48,6 +48,7 @@ pub struct Rig {
     /// The PSP's gateway.
     pub gateway: Arc<dyn Gateway>,
     worker: Worker,
+    payment_method: &'static str,
     merchant: MerchantId,
     requests: std::sync::atomic::AtomicU64,
     _folder: TempDir,
@@ -71,14 +72,27 @@ impl Rig {
         let config = stripe::StripeConfig::new("stripe", vec![psp.webhook_secret().into()]);
         let gateway = stripe::Stripe::new(config.expect("the mock's secret is a secret"));
         let account = stripe::account("stripe", url, API_KEY.into()).expect("a loopback URL");
-        Self::with(Arc::new(gateway), account).await
+        Self::with(Arc::new(gateway), account, psp.dialect().payment_method()).await
+    }
+
+    /// In front of a mock PSP that speaks Adyen.
+    ///
+    /// # Panics
+    /// When the mock speaks something else.
+    pub async fn adyen(psp: &MockPsp) -> Self {
+        assert_eq!(psp.dialect().psp(), "adyen", "Rig::adyen needs MockPsp::adyen()");
+        let keys = vec![psp.webhook_secret().into()];
+        let config = adyen::AdyenConfig::new("adyen", crate::dialect::adyen::MERCHANT_ACCOUNT, keys, None);
+        let gateway = adyen::Adyen::new(config.expect("the mock's key is a key"));
+        let account = adyen::account("adyen", &format!("{}/v71", psp.url()), API_KEY.into()).expect("a loopback URL");
+        Self::with(Arc::new(gateway), account, psp.dialect().payment_method()).await
     }
 
     /// In front of any PSP: its gateway, and the account where it is reached.
     ///
     /// # Panics
     /// When there is no room for a temporary file.
-    pub async fn with(gateway: Arc<dyn Gateway>, account: Account) -> Self {
+    pub async fn with(gateway: Arc<dyn Gateway>, account: Account, payment_method: &'static str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let store = SqliteStore::open(SqliteOptions::new(folder.path().join("fincore.db"))).await;
         let store = store.expect("the file can be opened");
@@ -99,7 +113,7 @@ impl Rig {
         };
         let worker = Worker::new(Arc::clone(&engine), psps, options);
         let merchant = MerchantId::new(clock.now(), engine.random_pair());
-        Self { clock, engine, gateway, worker, merchant, requests: 0.into(), _folder: folder }
+        Self { clock, engine, gateway, worker, payment_method, merchant, requests: 0.into(), _folder: folder }
     }
 
     /// Where payments are kept.
@@ -110,7 +124,8 @@ impl Rig {
 
     /// Asks for a charge that is captured as soon as it is authorized. Nothing happens until [`Rig::work`].
     pub async fn charge(&self, amount_minor: i64, currency: &str) -> PaymentId {
-        self.charge_with(amount_minor, currency, "pm_card_visa", CaptureMethod::Automatic).await
+        let payment_method = self.payment_method;
+        self.charge_with(amount_minor, currency, payment_method, CaptureMethod::Automatic).await
     }
 
     /// The same with everything that is usually the same.

@@ -155,6 +155,7 @@ pub(crate) struct ChargeView<'a> {
     amount_captured: i64,
     amount_refunded: i64,
     captured: bool,
+    billing_details: BillingDetails,
     created: i64,
     currency: &'a str,
     dispute: Option<&'a str>,
@@ -187,6 +188,7 @@ impl<'a> ChargeView<'a> {
             amount_captured: intent.amount_received,
             amount_refunded: intent.amount_refunded + released(intent),
             captured: intent.amount_received > 0,
+            billing_details: BillingDetails::default(),
             created: intent.created,
             currency: &intent.currency,
             dispute: intent.dispute.as_ref().map(|dispute| dispute.id.as_str()),
@@ -210,4 +212,14 @@ impl<'a> ChargeView<'a> {
 /// What a partial capture left: Stripe counts it as refunded ("any additional amount is automatically refunded").
 fn released(intent: &Intent) -> i64 {
     if intent.amount_received > 0 { intent.amount_authorized - intent.amount_received } else { 0 }
+}
+
+/// Of a payer whom the sandbox does not know.
+#[derive(Serialize, Default)]
+struct BillingDetails {
+    address: Option<()>,
+    email: Option<()>,
+    name: Option<()>,
+    phone: Option<()>,
+    tax_id: Option<()>,
 }

@@ -1,0 +1,140 @@
+//! Payments through a PSP that cannot be asked, and that only says "received" to captures, voids and refunds: its webhooks
+//! tell the truth, and a replay under the same key answers as the first time.
+
+use std::time::Duration;
+
+use testkit::{MockPsp, Rig};
+use workflow::definition::State;
+use workflow::payment::CaptureMethod;
+use workflow::port::gateway::WebhookRefused;
+
+const CARD: &str = "shopper-1/8415736344108917";
+
+#[tokio::test]
+async fn a_charge_ends_with_the_webhook_of_its_capture() {
+    let psp = MockPsp::adyen().await;
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge(1_200, "eur").await;
+    rig.work().await;
+    assert_eq!(rig.state(id).await, State::AwaitingCapture);
+    // Several items in one request, doubled.
+    rig.deliver(psp.webhooks().bundled().doubled()).await;
+    rig.assert_history(
+        id,
+        "1  client  started           created
+         2  worker  attempt_started   created → authorizing
+         3  worker  authorized        authorizing → finalizing
+         4  worker  attempt_started   finalizing
+         5  worker  accepted          finalizing → awaiting_capture
+         6  psp     authorized        awaiting_capture  (stale)
+         7  psp     captured          awaiting_capture → succeeded",
+    )
+    .await;
+    rig.finish(&psp).await;
+}
+
+#[tokio::test]
+async fn an_authorization_whose_answer_was_lost_is_found_by_the_same_call_under_the_same_key() {
+    let psp = MockPsp::adyen().await;
+    psp.authorize().times_out_after_charging();
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge(1_200, "eur").await;
+    rig.work_patiently().await;
+    rig.deliver(psp.webhooks()).await;
+    rig.work_patiently().await;
+    assert_eq!(rig.state(id).await, State::Succeeded);
+    assert_eq!(psp.effects().of(id).authorized(), 1);
+    let text = workflow::timeline::ledger(&rig.history(id).await);
+    assert!(text.contains("unknown           authorizing → reconciling"), "{text}");
+    rig.finish(&psp).await;
+}
+
+#[tokio::test]
+async fn a_capture_whose_answer_was_lost_is_made_once() {
+    let psp = MockPsp::adyen().await;
+    psp.capture().times_out_after_charging();
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge(1_200, "eur").await;
+    rig.work_patiently().await;
+    rig.deliver(psp.webhooks()).await;
+    rig.work_patiently().await;
+    assert_eq!((rig.state(id).await, psp.effects().of(id).captured()), (State::Succeeded, 1));
+    rig.finish(&psp).await;
+}
+
+#[tokio::test]
+async fn a_refused_capture_goes_to_a_person_and_is_made_anew_when_they_say_so() {
+    let psp = MockPsp::adyen().await;
+    psp.capture().declines_softly().then().approves();
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge(1_200, "eur").await;
+    rig.work().await;
+    rig.deliver(psp.webhooks()).await;
+    let payment = rig.payment(id).await;
+    assert_eq!((payment.state, payment.amount_captured_minor), (State::InReview, 0));
+    rig.engine.redrive(id, "ada", "the acquirer is back").await.unwrap();
+    rig.work().await;
+    rig.deliver(psp.webhooks()).await;
+    assert_eq!((rig.state(id).await, psp.effects().of(id).captured()), (State::Succeeded, 1));
+    rig.finish(&psp).await;
+}
+
+#[tokio::test]
+async fn a_held_payment_is_canceled_when_the_webhook_says_so() {
+    let psp = MockPsp::adyen().await;
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge_with(1_200, "eur", CARD, CaptureMethod::Manual).await;
+    rig.work().await;
+    rig.cancel(id).await;
+    rig.work().await;
+    assert_eq!(rig.state(id).await, State::AwaitingWebhook, "received is not done");
+    rig.deliver(psp.webhooks()).await;
+    assert_eq!((rig.state(id).await, psp.effects().of(id).voided()), (State::Canceled, 1));
+    rig.finish(&psp).await;
+}
+
+#[tokio::test]
+async fn a_void_that_comes_to_nothing_goes_to_a_person() {
+    let psp = MockPsp::adyen().await;
+    psp.void().declines_softly();
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge_with(1_200, "eur", CARD, CaptureMethod::Manual).await;
+    rig.work().await;
+    rig.cancel(id).await;
+    rig.work().await;
+    rig.deliver(psp.webhooks()).await;
+    assert_eq!(rig.state(id).await, State::InReview);
+}
+
+#[tokio::test]
+async fn a_webhook_that_never_comes_and_a_key_that_is_forgotten_end_with_a_person() {
+    let psp = MockPsp::adyen().await;
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge(1_200, "eur").await;
+    rig.work().await;
+    for _ in 0..400 {
+        rig.clock.skip(Duration::from_mins(31));
+        rig.work().await;
+        if rig.state(id).await == State::InReview {
+            break;
+        }
+    }
+    assert_eq!((rig.state(id).await, psp.effects().of(id).captured()), (State::InReview, 1), "nothing is guessed");
+    // The truth still counts when it comes.
+    rig.deliver(psp.webhooks()).await;
+    assert_eq!(rig.state(id).await, State::Succeeded);
+    rig.finish(&psp).await;
+}
+
+#[tokio::test]
+async fn one_forged_item_refuses_the_whole_request() {
+    let psp = MockPsp::adyen().await;
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge(1_200, "eur").await;
+    rig.work().await;
+    let refused = rig.deliver(psp.webhooks().bundled().forged()).await;
+    assert!(refused.iter().all(|result| *result == Err(WebhookRefused::SignatureMismatch)), "{refused:?}");
+    assert_eq!(rig.state(id).await, State::AwaitingCapture);
+    rig.deliver(psp.webhooks()).await;
+    rig.finish(&psp).await;
+}
