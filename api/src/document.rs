@@ -203,6 +203,7 @@ pub(crate) fn example_charge() -> Value {
         "amount_authorized": 0,
         "amount_captured": 0,
         "amount_refunded": 0,
+        "amount_charged_back": 0,
         "capture_method": "automatic",
         "payment_method": "pm_card_visa",
         "psp": "sandbox",

@@ -39,6 +39,8 @@ pub(crate) struct ChargeView<'a> {
     amount_captured: i64,
     /// Given back so far, in minor units.
     amount_refunded: i64,
+    /// Taken back by disputes so far and not won back, in minor units.
+    amount_charged_back: i64,
     /// When it is captured.
     #[schema(schema_with = document::capture_method)]
     capture_method: CaptureMethod,
@@ -123,6 +125,7 @@ impl<'a> ChargeView<'a> {
             amount_authorized: payment.amount_authorized_minor,
             amount_captured: payment.amount_captured_minor,
             amount_refunded: payment.amount_refunded_minor,
+            amount_charged_back: payment.amount_charged_back_minor,
             capture_method: payment.capture_method,
             payment_method: &payment.payment_method,
             psp: &payment.psp,

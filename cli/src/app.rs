@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use activities::gateway::breaker::BreakerPolicy;
+use activities::gateway::{adyen, client, stripe};
 use activities::psps::{Psp, Psps};
 use activities::worker::{Worker, WorkerOptions};
 use anyhow::Context;
@@ -14,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::local_queue::{LocalQueue, NoQueue};
 use workflow::port::clock::{Clock, SystemRandom};
+use workflow::port::gateway::Gateway;
 use workflow::port::queue::Queue;
 use workflow::port::store::Store;
 use workflow_postgres::{PostgresOptions, PostgresStore};
 use workflow_sqlite::{SqliteOptions, SqliteStore};
 
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// Whether a worker in the same process listens to what the engine tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,19 +111,42 @@ fn hostname() -> String {
 /// # Errors
 /// A secret is missing or a placeholder, or the URL cannot be used; says which.
 pub fn psps(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<Psps>> {
-    use activities::gateway::{client, stripe};
+    let connections = client::Connections::new().context("cannot set up the HTTP client")?;
+    let mut accounts = settings.psps.clone();
+    accounts.entry(settings.psp.clone()).or_insert_with(|| settings::accounts::Account::Stripe {
+        url: Some(settings.stripe_url.clone()),
+        api_key: settings.stripe_secret_key.clone(),
+        webhook_secret: settings.stripe_webhook_secret.clone(),
+    });
+    let psps = accounts.iter().map(|(name, account)| {
+        let (gateway, account) = gateway(name, account).with_context(|| {
+            let variable = format!("FINCORE_PSPS_{}_…", name.to_ascii_uppercase());
+            format!("cannot set up the PSP account {name}: set its url, api_key and webhook_secret ({variable}; for the first account FINCORE_STRIPE_URL, …_SECRET_KEY and …_WEBHOOK_SECRET do as well)")
+        })?;
+        let client =
+            client::PspClient::sharing(&connections, account, Arc::clone(&clock), BreakerPolicy::default());
+        Ok(Psp { gateway, client })
+    });
+    Ok(Arc::new(Psps::new(psps.collect::<anyhow::Result<_>>()?)))
+}
 
-    let secrets = settings.stripe_webhook_secret.expose_secret();
-    let secrets = secrets.split(',').map(str::trim).map(Into::into).collect();
-    let config = stripe::StripeConfig::new(&settings.psp, secrets)
-        .context("cannot set up the PSP: set stripe_webhook_secret (FINCORE_STRIPE_WEBHOOK_SECRET)")?;
-    let account = stripe::account(&settings.psp, &settings.stripe_url, settings.stripe_secret_key.clone())
-        .context("cannot set up the PSP: set stripe_secret_key (FINCORE_STRIPE_SECRET_KEY) and stripe_url")?;
-    let psp = Psp {
-        gateway: Arc::new(stripe::Stripe::new(config)),
-        client: client::PspClient::new(account, clock).context("cannot set up the HTTP client")?,
-    };
-    Ok(Arc::new(Psps::new(vec![psp])))
+fn gateway(name: &str, account: &settings::accounts::Account) -> anyhow::Result<(Arc<dyn Gateway>, client::Account)> {
+    use settings::accounts::{Account, separated};
+
+    match account {
+        Account::Stripe { url, api_key, webhook_secret } => {
+            let config = stripe::StripeConfig::new(name, separated(webhook_secret))?;
+            let url = url.as_deref().unwrap_or(stripe::BASE_URL);
+            let account = stripe::account(name, url, api_key.clone())?;
+            Ok((Arc::new(stripe::Stripe::new(config)), account))
+        }
+        Account::Adyen { url, merchant_account, api_key, webhook_secret, webhook_user, webhook_password } => {
+            let basic = webhook_user.as_ref().map(|user| adyen::BasicAuth::new(user, webhook_password)).transpose()?;
+            let config = adyen::AdyenConfig::new(name, merchant_account, separated(webhook_secret), basic)?;
+            let account = adyen::account(name, url, api_key.clone())?;
+            Ok((Arc::new(adyen::Adyen::new(config)), account))
+        }
+    }
 }
 
 /// Where the API listens, known before anything is served.
@@ -148,7 +174,10 @@ pub async fn serve_api(
     let state = api::ApiState {
         engine,
         gateways: Arc::new(psps.gateways()),
-        config: api::ApiConfig { psps: api::PspOrder::new(settings.psp.clone(), Vec::new()), docs_url: None },
+        config: api::ApiConfig {
+            psps: settings::accounts::order(&settings.psp, &settings.fallback_psps, &settings.merchants)?,
+            docs_url: None,
+        },
         metrics: Arc::new(move || metrics.render()),
     };
     let served = axum::serve(listener, api::router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());

@@ -3,6 +3,9 @@
 //! [`Knobs`] is what a person may say, [`Settings`] what the program then goes by. Every knob names its unit and has
 //! its reason in `docs/CONFIGURATION.md`, which a test compares with this file.
 
+pub mod accounts;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+
+use accounts::{Account, Merchant};
 
 /// Settings as given on the command line or in the environment. Every one may also stand in the file, under the same
 /// name.
@@ -92,6 +97,12 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The PSP account that new charges go to.
     pub psp: String,
+    /// Accounts that a charge may be tried at after the first, in this order.
+    pub fallback_psps: Vec<String>,
+    /// Accounts by name, beside the one that the settings `stripe_…` describe.
+    pub psps: BTreeMap<String, Account>,
+    /// Merchants whose charges go elsewhere.
+    pub merchants: BTreeMap<String, Merchant>,
     /// Base URL of the PSP's API.
     pub stripe_url: String,
     /// Secret key for the PSP's API.
@@ -118,6 +129,9 @@ impl Default for Settings {
             database_connections: 16,
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             psp: "stripe".into(),
+            fallback_psps: Vec::new(),
+            psps: BTreeMap::new(),
+            merchants: BTreeMap::new(),
             stripe_url: "https://api.stripe.com".into(),
             stripe_secret_key: SecretString::default(),
             stripe_webhook_secret: SecretString::default(),
@@ -147,7 +161,8 @@ impl Settings {
             }
         };
         table.extend(toml::Table::try_from(knobs).context("cannot read the flags")?);
-        let settings: Self = toml::Value::Table(table).try_into().context("cannot use the settings")?;
+        let mut settings: Self = toml::Value::Table(table).try_into().context("cannot use the settings")?;
+        settings.psps = accounts::with_environment(settings.psps, &|name| std::env::var(name).ok());
         settings.check()?;
         Ok(settings)
     }
@@ -157,11 +172,7 @@ impl Settings {
         in_bounds("worker_concurrency", self.worker_concurrency as u64, 1, 10_000)?;
         in_bounds("sweep_every_ms", self.sweep_every_ms, 10, 600_000)?;
         in_bounds("drain_timeout_ms", self.drain_timeout_ms, 0, 600_000)?;
-        let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if self.psp.is_empty() || self.psp.len() > 32 || !is_name(&self.psp) {
-            bail!("psp must be 1 to 32 lower-case letters, digits or underscores: it is part of the webhook URL");
-        }
-        Ok(())
+        accounts::check(&self.psp, &self.fallback_psps, &self.psps, &self.merchants)
     }
 
     /// Whether payments are kept in PostgreSQL.
