@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::local_queue::{LocalQueue, NoQueue};
 use workflow::port::clock::{Clock, SystemRandom};
-use workflow::port::gateway::Gateway;
+use workflow::port::gateway::{Gateway, LONGEST_KEY};
 use workflow::port::queue::Queue;
 use workflow::port::store::Store;
 use workflow_postgres::{PostgresOptions, PostgresStore};
@@ -123,6 +123,8 @@ pub fn psps(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<Ps
             let variable = format!("FINCORE_PSPS_{}_…", name.to_ascii_uppercase());
             format!("cannot set up the PSP account {name}: set its url, api_key and webhook_secret ({variable}; for the first account FINCORE_STRIPE_URL, …_SECRET_KEY and …_WEBHOOK_SECRET do as well)")
         })?;
+        let longest = gateway.capabilities().key_max_bytes;
+        anyhow::ensure!(LONGEST_KEY <= longest, "{name} takes idempotency keys of {longest} bytes, and ours have {LONGEST_KEY}");
         let client =
             client::PspClient::sharing(&connections, account, Arc::clone(&clock), BreakerPolicy::default());
         Ok(Psp { gateway, client })

@@ -54,17 +54,25 @@ pub struct Passed {
 /// Changes an answer's document on its way; is told the status.
 pub type Adapt = fn(u16, &mut Value);
 
+/// Takes out of a request to this path what the server behind does not know.
+pub type LeaveOut = fn(&str, Vec<u8>) -> Vec<u8>;
+
 impl LossyProxy {
     /// Starts it in front of `upstream`.
     ///
     /// # Panics
     /// When no loopback port is free.
-    pub async fn before(upstream: &str, adapt: Adapt) -> Self {
+    pub async fn before(upstream: &str, leave_out: LeaveOut, adapt: Adapt) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let orders = Arc::new(Mutex::new(Orders::default()));
-        let exchange =
-            Exchange { http: http_client(), upstream: upstream.to_owned(), adapt, orders: Arc::clone(&orders) };
+        let exchange = Exchange {
+            http: http_client(),
+            upstream: upstream.to_owned(),
+            leave_out,
+            adapt,
+            orders: Arc::clone(&orders),
+        };
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let exchange = exchange.clone();
@@ -110,6 +118,7 @@ impl Orders {
 struct Exchange {
     http: Client,
     upstream: String,
+    leave_out: LeaveOut,
     adapt: Adapt,
     orders: Arc<Mutex<Orders>>,
 }
@@ -133,7 +142,8 @@ impl Exchange {
         for (name, value) in arrival.headers.iter().filter(|(name, _)| name != "host" && name != "content-length") {
             request = request.header(name, value);
         }
-        let answer = request.body(arrival.body).send().await.map_err(io::Error::other)?;
+        let body = (self.leave_out)(&path, arrival.body);
+        let answer = request.body(body).send().await.map_err(io::Error::other)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(io::Error::other)?;
         let mut document: Value = serde_json::from_slice(&body)?;

@@ -1,12 +1,20 @@
-//! Idempotency keys do not live for ever: once a PSP may have forgotten one, the engine asks instead of repeating.
+//! What a PSP can do is data that the engine goes by. Idempotency keys do not live for ever: once a PSP may have forgotten
+//! one, the engine asks instead of repeating.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fincore_tests::world::World;
 use workflow::definition::{Activity, State};
+use workflow::engine::client::Request;
+use workflow::engine::{Engine, EngineError};
 use workflow::event::{Event, Unknown};
+use workflow::history::Hash;
+use workflow::local_queue::NoQueue;
 use workflow::payment::KeyUse;
-use workflow::port::clock::Clock;
+use workflow::port::clock::{Clock, SystemRandom};
+use workflow::port::gateway::Captures;
+use workflow::port::store::RequestScope;
 
 use crate::failover::report;
 
@@ -66,6 +74,28 @@ crate::on_each_store! {
         world.work().await;
         // The capture has a key of its own, used from now on.
         assert_eq!(world.payment(id).await.key_use.map(|used| used.activity), Some(Activity::Finalize));
+        world.finish().await;
+    }
+
+    async fn a_psp_that_captures_all_or_nothing_is_not_asked_for_a_part(world: World) {
+        let id = world.charge("pm_card_visa", "manual").await;
+        world.work().await;
+        let mut capabilities = world.psps.capabilities();
+        capabilities.values_mut().for_each(|psp| psp.captures = Captures::Whole);
+        let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+        let engine =
+            Engine::new(Arc::clone(&world.store), Arc::new(NoQueue), clock, Arc::new(SystemRandom), capabilities);
+        let ask = |key: &str, amount_minor: i64| {
+            let scope = RequestScope { merchant_id: world.merchant, route: "capture".to_owned(), key: key.to_owned() };
+            let request = Request { scope, fingerprint: Hash::of(key.as_bytes()), actor: "test".to_owned() };
+            (Event::CaptureRequested { amount_minor }, request)
+        };
+        let (part, request) = ask("part", 600);
+        let refused = engine.request(id, part, request, &|_| String::new()).await;
+        assert!(matches!(refused, Err(EngineError::Illegal { state: State::Authorized, .. })), "{refused:?}");
+        let (whole, request) = ask("whole", 1200);
+        engine.request(id, whole, request, &|_| String::new()).await.unwrap();
+        world.work().await;
         world.finish().await;
     }
 }

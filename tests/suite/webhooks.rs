@@ -127,6 +127,33 @@ crate::on_each_store! {
         world.finish().await;
     }
 
+    async fn hostile_bodies_are_refused_and_nothing_is_kept(world: World) {
+        let now = world.clock.now().as_second();
+        let deep = "[".repeat(100_000);
+        // Ten megabytes of zeros, compressed: nobody unpacks it, so it is a body like any other.
+        let bomb = include_bytes!("webhooks/bomb.gz").to_vec();
+        let huge = vec![b' '; 256 * 1024 + 1];
+        let forged = |body: &[u8]| sandbox::sign("whsec_ffffffffffffffffffffffffffffffff", now, body);
+        for (body, status) in [
+            (deep.clone().into_bytes(), StatusCode::BAD_REQUEST),
+            (bomb.clone(), StatusCode::BAD_REQUEST),
+            (huge, StatusCode::PAYLOAD_TOO_LARGE),
+        ] {
+            let signature = forged(&body);
+            assert_eq!(world.deliver_signed(body, &signature).await, status);
+        }
+        // Even the PSP itself cannot make us unpack or follow it: it is kept as something nobody can read.
+        for body in [deep.into_bytes(), bomb] {
+            let signature = sandbox::sign(WEBHOOK_SECRET, now, &body);
+            let name = format!("unreadable-{}", Hash::of(&body));
+            assert!(world.store.webhook("sandbox", &name).await.unwrap().is_none());
+            assert_eq!(world.deliver_signed(body, &signature).await, StatusCode::OK);
+            let kept = world.store.webhook("sandbox", &name).await.unwrap().unwrap();
+            assert_eq!(kept.outcome, WebhookOutcome::Unreadable);
+        }
+        world.finish().await;
+    }
+
     async fn an_authentic_webhook_that_cannot_be_read_is_kept_for_a_person(world: World) {
         let body = br#"{"from":"a version that is not known yet"}"#;
         let signature = sandbox::sign(WEBHOOK_SECRET, world.clock.now().as_second(), body);

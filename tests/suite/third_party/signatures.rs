@@ -6,6 +6,7 @@ use activities::gateway::stripe::{Stripe, StripeConfig};
 use fincore_tests::third_party::{HmacVector, Tools};
 use fincore_tests::world::WEBHOOK_SECRET;
 use serde_json::{Value, json};
+use testkit::{MockPsp, Rig};
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::gateway::{Gateway, WebhookRefused};
 
@@ -175,4 +176,31 @@ async fn we_believe_an_adyen_webhook_exactly_when_its_library_believes_every_ite
         }
     }
     assert!(believed >= 5 && refused >= 5, "{believed} believed, {refused} refused");
+}
+
+#[tokio::test]
+async fn adyens_library_believes_what_the_testkit_signs_and_nothing_that_was_changed() {
+    let Some(tools) = Tools::find() else { return };
+    let psp = MockPsp::adyen().await;
+    let rig = Rig::adyen(&psp).await;
+    let id = rig.charge(1_200, "eur").await;
+    rig.work().await;
+    let order = |signed: &testkit::dialect::Signed| {
+        let body = std::str::from_utf8(&signed.body).unwrap();
+        format!("{}\n", json!({"hmac_key": psp.webhook_secret(), "body": body}))
+    };
+    let good: Vec<_> = psp.webhooks().signed().into_iter().chain(psp.webhooks().bundled().signed()).collect();
+    let bad: Vec<_> = psp.webhooks().tampered().signed().into_iter().chain(psp.webhooks().forged().signed()).collect();
+    for (webhooks, expected) in [(good, true), (bad, false)] {
+        let orders: String = webhooks.iter().map(order).collect();
+        let said = tools.script("adyen_verify.py", &orders).await;
+        let answers: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(answers.len(), webhooks.len());
+        for answer in answers {
+            let valid = answer["valid"].as_array().unwrap();
+            assert!(!valid.is_empty() && valid.iter().all(|valid| *valid == json!(expected)), "{answer}");
+        }
+    }
+    rig.deliver(psp.webhooks()).await;
+    assert_eq!(rig.state(id).await, workflow::definition::State::Succeeded);
 }

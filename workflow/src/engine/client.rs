@@ -11,6 +11,7 @@ use crate::history::Hash;
 use crate::ids::{MerchantId, PaymentId};
 use crate::money::{Amount, Currency};
 use crate::payment::{CaptureMethod, Destination, Payment, Route};
+use crate::port::gateway::Captures;
 use crate::port::store::{NewPayment, Origin, RequestRecord, RequestScope, Started, Updated};
 
 /// What a client asks to be charged.
@@ -117,6 +118,15 @@ impl Engine {
             let payment = self.load(id).await?.ok_or(EngineError::NotFound)?;
             if payment.merchant_id != request.scope.merchant_id {
                 return Err(EngineError::NotFound);
+            }
+            if let Event::CaptureRequested { amount_minor } = &occurrence.event
+                && *amount_minor != payment.amount_minor
+                && self.capabilities.get(&payment.psp).is_some_and(|psp| psp.captures == Captures::Whole)
+            {
+                return Err(EngineError::Illegal {
+                    state: payment.state,
+                    why: "this PSP captures all of it or nothing",
+                });
             }
             let now = self.now();
             let step = match self.decide(&payment, &occurrence, now)? {

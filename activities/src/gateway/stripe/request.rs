@@ -2,7 +2,8 @@
 //!
 //! Under one idempotency key a request must be the same on every attempt, byte for byte, or Stripe refuses it. So
 //! only what cannot change while the key is in use goes into a body. In particular a cancellation gives no reason:
-//! why the money is released may change between two attempts, and our history knows it better.
+//! why the money is released may change between two attempts, and our history knows it better. Our reference
+//! goes along with every call that takes metadata. A confirmation and a cancellation take none: they name the intent.
 
 use url::form_urlencoded::Serializer;
 use workflow::money::Money;
@@ -51,6 +52,7 @@ fn confirm(payment: &Payment) -> String {
 fn capture(payment: &Payment) -> String {
     let mut form = Serializer::new(String::new());
     form.append_pair("amount_to_capture", &amounts::to_wire_text(payment.to_capture()));
+    form.append_pair("metadata[fincore_payment]", &payment.id.to_string());
     form.finish()
 }
 

@@ -109,8 +109,18 @@ fn the_other_calls_name_the_intent_and_little_else() {
             "POST /v1/payment_intents/pi_1/confirm",
             "return_url=https%3A%2F%2Fshop.example%2Fback%3Fa%3D1",
         ),
-        (Operation::Capture, payment(), "POST /v1/payment_intents/pi_1/capture", "amount_to_capture=1234"),
-        (Operation::Capture, partly, "POST /v1/payment_intents/pi_1/capture", "amount_to_capture=1000"),
+        (
+            Operation::Capture,
+            payment(),
+            "POST /v1/payment_intents/pi_1/capture",
+            "amount_to_capture=1234\n&metadata%5Bfincore_payment%5D=ch_00000000000070008000000000010000",
+        ),
+        (
+            Operation::Capture,
+            partly,
+            "POST /v1/payment_intents/pi_1/capture",
+            "amount_to_capture=1000\n&metadata%5Bfincore_payment%5D=ch_00000000000070008000000000010000",
+        ),
         (Operation::Void, payment(), "POST /v1/payment_intents/pi_1/cancel", ""),
         (
             Operation::Refund,
