@@ -151,6 +151,34 @@ crate::on_each_store! {
         world.finish().await;
     }
 
+    async fn a_customer_who_is_back_need_not_be_waited_for(world: World) {
+        let id = world.charge("pm_card_threeDSecure2Required", "automatic").await;
+        world.work().await;
+        assert_eq!(world.payment(id).await.state, State::RequiresAction);
+        let path = format!("/v1/charges/{id}/complete_action");
+        // Back too early: the PSP says so, and the customer is still asked.
+        let (status, _) = world.post(&path, "early", &json!({})).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+        world.work().await;
+        assert_eq!(world.payment(id).await.state, State::RequiresAction);
+        let reference = world.payment(id).await.psp_reference.unwrap();
+        world.sandbox.authenticate(&reference, sandbox::Authentication::Complete);
+        for _ in 0..2 {
+            let (status, _) = world.post(&path, "back", &json!({"result": "what the page gave"})).await;
+            assert_eq!(status, StatusCode::ACCEPTED);
+        }
+        world.work().await;
+        let ledger = world.ledger(id).await;
+        assert_eq!(world.payment(id).await.state, State::Succeeded, "{ledger}");
+        assert_eq!(ledger.matches("action_completed").count(), 2, "{ledger}");
+        let told = format!("{:?}", world.store.history(id).await.unwrap());
+        assert!(!told.contains("what the page gave"), "history keeps its hash only");
+        assert_eq!(world.payment(id).await.action_result, None);
+        let (status, charge) = world.post(&path, "late", &json!({})).await;
+        assert_eq!((status, charge["status"].as_str()), (StatusCode::ACCEPTED, Some("succeeded")), "old news");
+        world.finish().await;
+    }
+
     async fn a_result_by_webhook_drives_the_charge_on(world: World) {
         let id = world.charge("pm_sandbox_processing", "automatic").await;
         world.work().await;

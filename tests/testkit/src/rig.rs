@@ -168,6 +168,11 @@ impl Rig {
         self.ask(id, Event::CancelRequested { reason: None }).await;
     }
 
+    /// Hands over what the customer came back with.
+    pub async fn complete_action(&self, id: PaymentId, result: &str) {
+        self.ask(id, Event::ActionCompleted { result: result.to_owned() }).await;
+    }
+
     async fn ask(&self, id: PaymentId, event: Event) {
         let reply = self.engine.request(id, event, self.request("change"), &|_| String::new()).await;
         reply.expect("the payment allows it");

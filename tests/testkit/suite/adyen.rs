@@ -1,9 +1,15 @@
 //! Payments through a PSP that cannot be asked, and that only says "received" to captures, voids and refunds: its webhooks
 //! tell the truth, and a replay under the same key answers as the first time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use activities::gateway::adyen::{self, Adyen, AdyenConfig};
+use serde_json::json;
+use testkit::dialect::adyen::MERCHANT_ACCOUNT;
 use testkit::{MockPsp, Rig};
+use wiremock::matchers::{body_json, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 use workflow::definition::State;
 use workflow::payment::CaptureMethod;
 use workflow::port::gateway::WebhookRefused;
@@ -137,4 +143,45 @@ async fn one_forged_item_refuses_the_whole_request() {
     assert_eq!(rig.state(id).await, State::AwaitingCapture);
     rig.deliver(psp.webhooks()).await;
     rig.finish(&psp).await;
+}
+
+/// The mock tells no customer's story, so this PSP answers by the book: an action first, then the result of its details.
+#[tokio::test]
+async fn what_the_customer_brings_back_completes_the_authorization() {
+    let psp = MockServer::start().await;
+    let answer = |status: u16, body: serde_json::Value| ResponseTemplate::new(status).set_body_json(body);
+    let action = json!({"resultCode": "RedirectShopper", "action": {"type": "redirect", "method": "GET", "url": "https://acs.example/1"}});
+    Mock::given(path("/v71/payments")).respond_with(answer(200, action)).expect(1).mount(&psp).await;
+    let paid = json!({"resultCode": "Authorised", "pspReference": "8835511210681234", "amount": {"currency": "EUR", "value": 1200}});
+    Mock::given(path("/v71/payments/details"))
+        .and(body_json(json!({"details": {"redirectResult": "eyJ0cmFuc1N0YXR1cyI6IlkifQ=="}})))
+        .respond_with(answer(200, paid))
+        .expect(1)
+        .mount(&psp)
+        .await;
+    let received = json!({"merchantAccount": MERCHANT_ACCOUNT, "paymentPspReference": "8835511210681234", "pspReference": "88355", "status": "received"});
+    Mock::given(path("/v71/payments/8835511210681234/captures"))
+        .respond_with(answer(201, received))
+        .expect(1)
+        .mount(&psp)
+        .await;
+    let gateway = Adyen::new(AdyenConfig::calls_only("adyen", MERCHANT_ACCOUNT).unwrap());
+    let account = adyen::account("adyen", &format!("{}/v71", psp.uri()), "AQE_0123456789abcdef".into()).unwrap();
+    let rig = Rig::with(Arc::new(gateway), account, CARD).await;
+    let id = rig.charge(1_200, "eur").await;
+    rig.work().await;
+    let asked = rig.payment(id).await;
+    assert_eq!((asked.state, asked.psp_reference), (State::RequiresAction, None));
+    rig.complete_action(id, "eyJ0cmFuc1N0YXR1cyI6IlkifQ==").await;
+    rig.work().await;
+    let payment = rig.payment(id).await;
+    assert_eq!((payment.state, payment.psp_reference.as_deref()), (State::AwaitingCapture, Some("8835511210681234")));
+    let keys: std::collections::HashSet<_> = psp
+        .received_requests()
+        .await
+        .unwrap()
+        .iter()
+        .map(|request| request.headers["idempotency-key"].clone())
+        .collect();
+    assert_eq!(keys.len(), 3, "each call is one of its own for the PSP");
 }
