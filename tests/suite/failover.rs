@@ -10,6 +10,8 @@ use workflow::definition::State;
 use workflow::engine::worker::{Claimed, Reported, Then};
 use workflow::event::{Event, Unknown};
 use workflow::ids::PaymentId;
+use workflow::payment::{Failure, FailureCategory};
+use workflow::port::gateway::{News, Notification, Outcome};
 use workflow::port::queue::Wake;
 
 use crate::charges::pretty;
@@ -112,6 +114,58 @@ crate::on_each_store! {
         let payment = world.payment(id).await;
         assert_eq!((payment.state, payment.psp.as_str()), (State::InReview, "sandbox"));
         assert_eq!(world.other.ledger().len(), 0);
+    }
+
+    async fn a_customer_who_has_acted_is_not_taken_to_another_psp(world: World) {
+        // Once the customer has passed 3-D Secure the PSP reserves the money by itself, whether we reach it or not.
+        let id = world.charge_with_fallback("pm_card_threeDSecure2Required", GOOD).await;
+        world.work().await;
+        let reference = world.payment(id).await.psp_reference.unwrap();
+        world.sandbox.authenticate(&reference, sandbox::Authentication::Complete);
+        let (status, _) = world.post(&format!("/v1/charges/{id}/complete_action"), "back", &json!({})).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+        world.sandbox.stop().await;
+        world.work_patiently().await;
+        let payment = world.payment(id).await;
+        assert_eq!(payment.psp, "sandbox", "{}", world.ledger(id).await);
+        assert_eq!(world.other.ledger().len(), 0);
+    }
+
+    async fn what_a_psp_once_took_on_stays_with_it(world: World) {
+        let id = world.charge_with_fallback(GOOD, GOOD).await;
+        report(&world, id, Event::Accepted { psp_reference: Some("pi_1".to_owned()) }).await;
+        world.clock.skip(Duration::from_mins(31));
+        report(&world, id, Event::Untouched { evidence: "asked".to_owned() }).await;
+        assert_eq!(world.payment(id).await.state, State::Authorizing);
+        world.sandbox.stop().await;
+        world.work_patiently().await;
+        assert_eq!(world.payment(id).await.psp, "sandbox", "{}", world.ledger(id).await);
+        assert_eq!(world.other.ledger().len(), 0);
+    }
+
+    async fn a_worker_that_reports_money_after_the_payment_went_elsewhere_is_heard(world: World) {
+        let id = world.charge_with_fallback(GOOD, GOOD).await;
+        let wake = Wake { payment_id: id, seq: 0, snapshot: None };
+        let Claimed::Work(lease) = world.engine.wake(wake, "slow").await.unwrap() else { panic!("{id} is not due") };
+        let failure = Failure {
+            category: FailureCategory::SoftDecline,
+            code: "card_declined".to_owned(),
+            decline_code: None,
+            advice: None,
+        };
+        let declined = Notification {
+            event_id: "evt_declined".to_owned(),
+            event_type: "payment_intent.payment_failed".to_owned(),
+            payment_id: Some(id),
+            psp_reference: None,
+            news: Some(News::Outcome(Outcome::Declined(failure))),
+        };
+        world.engine.webhook("sandbox", declined, b"declined").await.unwrap();
+        assert_eq!(world.payment(id).await.psp, OTHER_PSP);
+        let money = world.payment(id).await.asked();
+        let late = Event::Authorized { psp_reference: "pi_late".to_owned(), money };
+        assert_eq!(world.engine.report(*lease, late, None, Then::GoOn).await.unwrap(), Reported::Late);
+        assert_eq!(world.payment(id).await.state, State::InReview, "{}", world.ledger(id).await);
     }
 
     async fn late_money_at_a_former_account_is_a_second_payment_for_a_person(world: World) {

@@ -228,12 +228,14 @@ fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp
 }
 
 /// Whether another PSP account may be tried: after an authoritative soft no, or when nothing of this payment can have
-/// reached this one. Never while an earlier call is in doubt.
+/// reached this one. Never while an earlier call is in doubt, nor after the customer has acted: a PSP may go on by itself
+/// then, and not reaching it says nothing of that. Nor where money was reserved once: what became of it is for a person.
 fn may_fail_over(payment: &Payment, event: &Event) -> bool {
     let is_soft_no = matches!(event, Event::Declined { failure } if failure.category == FailureCategory::SoftDecline);
     let cannot_reach =
         event.kind() == EventKind::NotSent && payment.doubt.is_none() && payment.attempt >= ATTEMPTS_BEFORE_ELSEWHERE;
-    (is_soft_no || cannot_reach) && !payment.route.next.is_empty()
+    let cannot_reach = cannot_reach && payment.action_result.is_none();
+    (is_soft_no || cannot_reach) && payment.amount_authorized_minor == 0 && !payment.route.next.is_empty()
 }
 
 /// Whether the row already counts the money that late news tells of.

@@ -95,13 +95,12 @@ fn weigh(payment: &mut Payment, event: &Event) {
             payment.doubt.get_or_insert(Doubt::Unknown);
         }
         Event::KeyExpired { .. } => payment.doubt = Some(Doubt::KeyExpired),
-        // Taken on, and we could not even say what: only news of it lays the doubt to rest.
-        Event::Accepted { psp_reference: None } if payment.psp_reference.is_none() => {
+        // Taken on, and it may still come to anything: only news of how it ended lays the doubt to rest.
+        Event::Accepted { .. } => {
             payment.doubt.get_or_insert(Doubt::Unknown);
         }
         Event::Authorized { .. }
         | Event::Captured { .. }
-        | Event::Accepted { .. }
         | Event::ActionRequired { .. }
         | Event::Declined { .. }
         | Event::Voided { .. }

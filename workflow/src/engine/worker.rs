@@ -209,7 +209,8 @@ impl Engine {
         psp: &str,
         mut occurrence: Occurrence,
     ) -> Result<Reported, EngineError> {
-        if payment.psp != psp {
+        let is_elsewhere = payment.psp != psp;
+        if is_elsewhere {
             occurrence.event = occurrence.event.at_former(&payment);
         }
         let occurrence = &occurrence;
@@ -217,8 +218,8 @@ impl Engine {
             matches!(occurrence.event.kind(), EventKind::Authorized | EventKind::Captured | EventKind::AmountsDisagree);
         for _ in 0..MAX_CONFLICTS {
             let now = self.now();
-            // When the payment has ended, nobody will ask again: news of money must count now.
-            let counts = is_money && definition::has_ended(payment.state);
+            // When the payment has ended or gone to another PSP, nobody will ask there again: news of money counts now.
+            let counts = is_money && (is_elsewhere || definition::has_ended(payment.state));
             let step = match counts.then(|| self.decide(&payment, occurrence, now)).transpose()? {
                 Some(Decision::Record(step)) => *step,
                 Some(Decision::Illegal(_)) | None => {
