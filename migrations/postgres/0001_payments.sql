@@ -61,6 +61,8 @@ create table payments (
 
     -- JSON: the PSP accounts it went to before, and those it may still go to. Empty for nearly every payment.
     route                   text,
+    -- JSON: refunds that the PSP has told of, by its names for them, so that news of one counts once in any order.
+    refunds                 text,
 
     -- What follows changes with nearly every move and stands together: of an updated row the write-ahead log takes only
     -- what lies between the first and the last byte that changed.

@@ -65,6 +65,7 @@ create table payments (
 
     -- JSON: the PSP accounts it went to before, and those it may still go to. Empty for nearly every payment.
     route                   text,
+    refunds                 text,
 
     -- Where it stands.
     state                   text    not null,

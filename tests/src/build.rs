@@ -12,7 +12,7 @@ use workflow::event::Actor;
 use workflow::history::{Fact, Hash, HistoryRow, Verdict};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::{
-    CaptureMethod, Destination, Doubt, Failure, FailureCategory, KeyUse, NextAction, Payment, Route,
+    CaptureMethod, Destination, Doubt, Failure, FailureCategory, KeyUse, NextAction, Payment, Refunds, Route,
 };
 use workflow::port::store::{
     ApiKey, NewPayment, Origin, RequestRecord, RequestScope, Update, WebhookEvent, WebhookOutcome,
@@ -69,6 +69,7 @@ pub fn payment(number: u64) -> Payment {
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        refunds: Refunds::default(),
         failure: None,
         next_action: None,
         action_result: None,
@@ -104,6 +105,12 @@ pub fn full(number: u64) -> Payment {
         amount_to_capture_minor: Some(7),
         amount_captured_minor: 6,
         amount_refunded_minor: 5,
+        refunds: {
+            let mut refunds = Refunds::default();
+            refunds.count(Some("re_1"));
+            refunds.fail(Some("re_ü"));
+            refunds
+        },
         failure: Some(Failure {
             category: FailureCategory::SoftDecline,
             code: "card_declined".to_owned(),

@@ -251,6 +251,21 @@ impl World {
         }
     }
 
+    /// Refunds a payment at the PSP, behind our back, as from its dashboard; insists as a person would.
+    pub async fn refund_at_the_psp(&self, payment_intent: &str, amount_minor: i64) {
+        for _ in 0..2 {
+            let request = self.http.post(format!("{}/v1/refunds", self.sandbox.url())).bearer_auth(SECRET_KEY);
+            let request = request.header("Idempotency-Key", format!("dashboard-{payment_intent}"));
+            let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+            let form = format!("payment_intent={payment_intent}&amount={amount_minor}");
+            if let Ok(answer) = request.body(form).send().await {
+                assert_eq!(answer.status(), StatusCode::OK);
+                return;
+            }
+        }
+        panic!("the PSP did not answer the refund");
+    }
+
     /// The payment as it stands.
     pub async fn payment(&self, id: PaymentId) -> Payment {
         self.store.load(&[id]).await.expect("the store answers").pop().flatten().expect("the payment exists")

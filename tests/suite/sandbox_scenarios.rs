@@ -174,7 +174,7 @@ async fn play(world: &World, scenario: &Scenario) -> PaymentId {
             continue;
         }
         if payment.state == State::Succeeded && std::mem::take(&mut refund) {
-            refund_at_the_psp(world, payment.psp_reference.as_deref().unwrap()).await;
+            world.refund_at_the_psp(payment.psp_reference.as_deref().unwrap(), REFUND).await;
         }
         let came = world.sandbox.settle();
         settle(world).await;
@@ -232,21 +232,6 @@ async fn compare(world: &World, id: PaymentId, scenario: &Scenario) -> Result<()
         Some(word) => Err(format!("its history does not tell of {word:?}")),
         None => Ok(()),
     }
-}
-
-/// As from the PSP's dashboard; insists as a person would.
-async fn refund_at_the_psp(world: &World, payment_intent: &str) {
-    for _ in 0..2 {
-        let request = world.http.post(format!("{}/v1/refunds", world.sandbox.url()));
-        let request = request.bearer_auth("sk_test_0123456789abcdef0123456789abcdef");
-        let request = request.header("Idempotency-Key", format!("dashboard-{payment_intent}"));
-        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
-        if let Ok(answer) = request.body(format!("payment_intent={payment_intent}&amount={REFUND}")).send().await {
-            assert_eq!(answer.status(), StatusCode::OK);
-            return;
-        }
-    }
-    panic!("the PSP did not answer the refund");
 }
 
 #[derive(Clone)]

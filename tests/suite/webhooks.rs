@@ -1,5 +1,6 @@
 //! Webhooks doubled, early, late, out of order, forged, and for payments nobody knows.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use fincore_tests::world::{LEASE, WEBHOOK_SECRET, World};
@@ -51,6 +52,27 @@ crate::on_each_store! {
         let late = Event::Unknown { why: Unknown::Timeout, detail: "late".to_owned() };
         assert_eq!(world.engine.report(*lease, late, None, Then::GoOn).await.unwrap(), Reported::Late);
         assert_eq!(world.payment(id).await.state, State::Finalizing, "a late answer undoes nothing");
+    }
+
+    async fn a_refund_told_to_have_failed_before_it_is_told_at_all_does_not_count(world: World) {
+        for reversed in [false, true] {
+            let id = world.charge("pm_card_refundFail", "automatic").await;
+            world.work().await;
+            let before: HashSet<_> = world.events(id).await.into_iter().map(|event| event.id).collect();
+            let reference = world.payment(id).await.psp_reference.unwrap();
+            world.refund_at_the_psp(&reference, 300).await;
+            world.sandbox.settle();
+            let mut news: Vec<_> = world.events(id).await.into_iter().filter(|event| !before.contains(&event.id)).collect();
+            assert!(news.iter().any(|event| event.kind == "refund.failed"), "{news:?}");
+            if reversed {
+                news.reverse();
+            }
+            for event in news.iter().chain(&news) {
+                assert_eq!(world.deliver(event).await, StatusCode::OK);
+            }
+            assert_eq!(world.payment(id).await.amount_refunded_minor, 0, "{}", world.ledger(id).await);
+        }
+        world.finish().await;
     }
 
     async fn webhooks_out_of_order_end_the_same(world: World) {

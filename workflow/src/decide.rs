@@ -13,7 +13,7 @@ use crate::event::{Actor, Event};
 use crate::history::{Fact, Hash, HistoryRow, Verdict};
 use crate::payment::{FailureCategory, KeyUse, Payment};
 
-use absorb::{absorb, renew_key};
+use absorb::{absorb, is_counted, is_told_again, renew_key};
 
 pub use review::{DeadLetter, ReviewReason};
 
@@ -206,6 +206,9 @@ fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp
     {
         return Way::Refused("the amount to capture is more than what is authorized");
     }
+    if is_told_again(payment, event) {
+        return Way::Old("the PSP has told this of the refund before, or something later");
+    }
     match next {
         Next::Reverse if is_counted(payment, event) => {
             Way::Old("this money moved before the payment ended, and is already accounted for")
@@ -236,16 +239,6 @@ fn may_fail_over(payment: &Payment, event: &Event) -> bool {
         event.kind() == EventKind::NotSent && payment.doubt.is_none() && payment.attempt >= ATTEMPTS_BEFORE_ELSEWHERE;
     let cannot_reach = cannot_reach && payment.action_result.is_none();
     (is_soft_no || cannot_reach) && payment.amount_authorized_minor == 0 && !payment.route.next.is_empty()
-}
-
-/// Whether the row already counts the money that late news tells of.
-fn is_counted(payment: &Payment, event: &Event) -> bool {
-    let counted = if event.kind() == EventKind::Captured {
-        payment.amount_captured_minor
-    } else {
-        payment.amount_authorized_minor
-    };
-    counted > 0
 }
 
 fn allows_another(definition: &Definition, payment: &Payment, class: ErrorClass, now: Timestamp) -> bool {

@@ -102,6 +102,9 @@ pub enum Event {
         /// What was given back.
         #[serde(flatten)]
         money: Money,
+        /// The PSP's name for the refund, when it tells it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        psp_refund: Option<String>,
     },
     /// The PSP has been asked and nothing has happened there.
     Untouched {
@@ -153,6 +156,9 @@ pub enum Event {
         /// What was to be given back.
         #[serde(flatten)]
         money: Money,
+        /// The PSP's name for the refund, when it tells it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        psp_refund: Option<String>,
         /// Why, as far as the PSP tells.
         failure: Failure,
     },
@@ -249,7 +255,7 @@ impl Event {
             News::Outcome(outcome) => Self::of(payment, outcome),
             News::CaptureFailed { failure } => Self::CaptureFailed { failure },
             News::VoidFailed { failure } => Self::VoidFailed { failure },
-            News::RefundFailed { money, failure } => Self::RefundFailed { money, failure },
+            News::RefundFailed { money, psp_refund, failure } => Self::RefundFailed { money, psp_refund, failure },
             News::DisputeOpened { reason } => Self::DisputeOpened { reason },
             News::DisputeClosed { verdict } => Self::DisputeClosed { verdict },
             News::ChargedBack { money } => Self::ChargedBack { money },
@@ -307,7 +313,11 @@ impl Event {
                 }
             }
             Standing::Voided { psp_reference } => Self::Voided { psp_reference },
-            Standing::Refunded { money } => {
+            // Whatever it says, it was said before: the table need not look at its amount again.
+            Standing::Refunded { money, psp_refund } if payment.refunds.know(psp_refund.as_deref()) => {
+                Self::Refunded { money, psp_refund }
+            }
+            Standing::Refunded { money, psp_refund } => {
                 let expected = Money { amount_minor: payment.kept_minor(), currency: payment.currency };
                 // What is to be undone is undone as a whole; what somebody gave back at the PSP may be a part.
                 let part = payment.goal != Goal::Reverse
@@ -318,7 +328,7 @@ impl Event {
                         let psp_reference = psp_reference.clone();
                         Self::AmountsDisagree { psp_reference, expected, seen: money, captured: true }
                     }
-                    Some(_) | None => Self::Refunded { money },
+                    Some(_) | None => Self::Refunded { money, psp_refund },
                 }
             }
             Standing::Untouched { evidence } => Self::Untouched { evidence },

@@ -16,6 +16,7 @@ use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::definition::{EventKind, State};
 use crate::ids::PaymentId;
+use crate::payment::Refunds;
 
 /// Names the rules by which rows are hashed; a change of the rules gets a new one.
 const FORMAT: &[u8] = b"fincore-history-1";
@@ -220,17 +221,18 @@ struct Amounts {
     captured: i64,
     refunded: i64,
     charged_back: i64,
+    refunds: Refunds,
 }
 
 impl Amounts {
     fn told_by<'a>(facts: impl Iterator<Item = &'a Fact>) -> Self {
         facts.fold(Self::default(), |amounts, fact| {
             let told = fact.data.get("amount_minor").and_then(Value::as_i64).unwrap_or_default();
-            amounts.after(fact.event, told)
+            amounts.after(fact.event, told, fact.data.get("psp_refund").and_then(Value::as_str))
         })
     }
 
-    fn after(mut self, event: EventKind, amount: i64) -> Self {
+    fn after(mut self, event: EventKind, amount: i64, psp_refund: Option<&str>) -> Self {
         if matches!(event, EventKind::Authorized | EventKind::Captured) {
             self.authorized = self.authorized.max(amount);
         }
@@ -239,8 +241,9 @@ impl Amounts {
         } else if event == EventKind::CaptureFailed {
             self.captured = self.refunded;
         } else if event == EventKind::Refunded {
+            self.refunds.count(psp_refund);
             self.refunded = self.refunded.saturating_add(amount).min(self.captured);
-        } else if event == EventKind::RefundFailed {
+        } else if event == EventKind::RefundFailed && self.refunds.fail(psp_refund) {
             self.refunded = (self.refunded - amount).max(0);
         } else if event == EventKind::ChargedBack {
             self.charged_back = self.charged_back.saturating_add(amount);
@@ -278,6 +281,7 @@ fn compare(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(),
         ("amount_authorized", payment.amount_authorized_minor == amounts.authorized),
         ("amount_captured", payment.amount_captured_minor == amounts.captured),
         ("amount_refunded", payment.amount_refunded_minor == amounts.refunded),
+        ("refunds", payment.refunds == amounts.refunds),
         ("amount_charged_back", payment.amount_charged_back_minor == amounts.charged_back),
         ("psp_reference", payment.psp_reference.as_deref() == reference),
     ];

@@ -117,6 +117,56 @@ impl Route {
     }
 }
 
+/// Refunds that the PSP has told of, by its names for them. News of one refund comes in any order: one that is told to
+/// have failed before it is told to be under way never counts.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Refunds(BTreeMap<String, RefundStanding>);
+
+/// How a refund at the PSP stands, as far as it was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RefundStanding {
+    /// Its money is given back, or on its way.
+    Counted,
+    /// It came to nothing, and that is its end.
+    Failed,
+}
+
+impl Refunds {
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this refund was told of before, whatever was told. One without a name is always new.
+    #[must_use]
+    pub fn know(&self, psp_refund: Option<&str>) -> bool {
+        psp_refund.is_some_and(|name| self.0.contains_key(name))
+    }
+
+    /// Whether this refund is known to have failed.
+    #[must_use]
+    pub fn have_failed(&self, psp_refund: Option<&str>) -> bool {
+        psp_refund.and_then(|name| self.0.get(name)) == Some(&RefundStanding::Failed)
+    }
+
+    /// Takes over that a refund is done or under way.
+    pub fn count(&mut self, psp_refund: Option<&str>) {
+        if let Some(name) = psp_refund {
+            self.0.entry(name.to_owned()).or_insert(RefundStanding::Counted);
+        }
+    }
+
+    /// Takes over that a refund came to nothing, and returns whether its money was counted. That of one without a name
+    /// is taken to be.
+    pub fn fail(&mut self, psp_refund: Option<&str>) -> bool {
+        psp_refund
+            .is_none_or(|name| self.0.insert(name.to_owned(), RefundStanding::Failed) == Some(RefundStanding::Counted))
+    }
+}
+
 /// A PSP account, and the customer's means of payment there.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Destination {
@@ -200,6 +250,8 @@ pub struct Payment {
     pub doubt: Option<Doubt>,
     /// Where it went before, and where it may go.
     pub route: Route,
+    /// What the PSP has told of its refunds.
+    pub refunds: Refunds,
     /// When its last history row was written.
     pub updated_at: Timestamp,
 }

@@ -10,7 +10,9 @@ use workflow::event::{Actor, DisputeVerdict, Event, Unknown};
 use workflow::history::{self, Hash};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
-use workflow::payment::{CaptureMethod, Destination, Doubt, Failure, FailureCategory, NextAction, Payment, Route};
+use workflow::payment::{
+    CaptureMethod, Destination, Doubt, Failure, FailureCategory, NextAction, Payment, Refunds, Route,
+};
 
 fn created(capture_method: CaptureMethod) -> Payment {
     let now = Timestamp::UNIX_EPOCH;
@@ -43,6 +45,7 @@ fn created(capture_method: CaptureMethod) -> Payment {
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        refunds: Refunds::default(),
         failure: None,
         next_action: None,
         action_result: None,
@@ -81,7 +84,10 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         6 => Event::Declined { failure },
         7 => Event::Rejected { failure },
         8 => Event::Voided { psp_reference: Some(reference()) },
-        9 => Event::Refunded { money: Money { amount_minor: payment.kept_minor(), currency: payment.currency } },
+        9 => Event::Refunded {
+            money: Money { amount_minor: payment.kept_minor(), currency: payment.currency },
+            psp_refund: (!which.is_multiple_of(3)).then(|| format!("re_{}", which % 3)),
+        },
         10 => Event::Untouched { evidence: "asked".to_owned() },
         11 => Event::Unknown { why: Unknown::Timeout, detail: "late".to_owned() },
         12 => Event::Unknown { why: Unknown::EndedInError, detail: "500".to_owned() },
@@ -91,7 +97,11 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         16 => Event::DeadlinePassed {},
         17 => Event::CaptureRequested { amount_minor: 600 },
         18 => Event::CaptureFailed { failure },
-        19 => Event::RefundFailed { money: expected, failure },
+        19 => Event::RefundFailed {
+            money: expected,
+            psp_refund: (!which.is_multiple_of(3)).then(|| format!("re_{}", which % 3)),
+            failure,
+        },
         20 => Event::DisputeOpened { reason: None },
         21 => Event::ChargedBack { money: expected },
         22 => Event::ChargebackReversed { money: expected },

@@ -16,7 +16,7 @@ with keyed as (
         metadata, definition_version, created_at_us, state, state_since_us, goal, seq, head_hash, fence,
         lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference, amount_authorized_minor,
         amount_to_capture_minor, amount_captured_minor, amount_refunded_minor, failure, next_action,
-        updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route
+        updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route, refunds
     )
     select input.* from unnest(
         $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[],
@@ -24,7 +24,7 @@ with keyed as (
         $23::text[], $24::bigint[], $25::bytea[], $26::bigint[], $27::bigint[], $28::bigint[], $29::integer[],
         $30::integer[], $31::integer[], $32::text[], $33::bigint[], $34::bigint[], $35::bigint[],
         $36::bigint[], $37::text[], $38::text[], $39::bigint[], $40::text[], $41::bigint[], $42::text[],
-        $43::bigint[], $44::text[], $45::text[]
+        $43::bigint[], $44::text[], $45::text[], $58::text[]
     ) as input (id) join keyed on keyed.payment_id = input.id
 ), written as (
     insert into payment_history (

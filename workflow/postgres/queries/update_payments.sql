@@ -47,18 +47,21 @@ with barred as (
         key_activity = input.key_activity,
         key_since_us = input.key_since_us,
         doubt = input.doubt,
-        route = input.route
+        route = input.route,
+        refunds = input.refunds
     from unnest(
         $18::uuid[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
         $25::bytea[], $26::bigint[], $27::bigint[], $28::bigint[], $29::integer[], $30::integer[], $31::integer[],
         $32::text[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bigint[],
-        $40::text[], $41::text[], $42::text[], $43::bigint[], $44::text[], $45::bigint[], $46::text[], $47::text[]
+        $40::text[], $41::text[], $42::text[], $43::bigint[], $44::text[], $45::bigint[], $46::text[], $47::text[],
+        $68::text[]
     ) as input (
         id, expected_seq, expected_fence, state, state_since_us, goal, seq,
         head_hash, fence, lease_until_us, next_wake_at_us, attempt, claims, operation,
         psp_reference, amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
         failure, next_action, updated_at_us,
-        psp, payment_method, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route
+        psp, payment_method, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route,
+        refunds
     )
     -- Says the same as the line after it, to the planner: rows are found by their ids and locked in the order of them.
     where payments.id = any($18)

@@ -67,6 +67,7 @@ pub(crate) struct Standing<'a> {
     pub(crate) key_since_us: Vec<Option<i64>>,
     pub(crate) doubt: Vec<Option<&'static str>>,
     pub(crate) route: Vec<Option<String>>,
+    pub(crate) refunds: Vec<Option<String>>,
 }
 
 impl<'a> Standing<'a> {
@@ -100,6 +101,7 @@ impl<'a> Standing<'a> {
             key_since_us: column(payments, |payment| payment.key_use.map(|used| us(used.since))),
             doubt: column(payments, |payment| payment.doubt.map(Into::into)),
             route: optional_json(payments, |payment| (!payment.route.is_empty()).then_some(&payment.route))?,
+            refunds: optional_json(payments, |payment| (!payment.refunds.is_empty()).then_some(&payment.refunds))?,
         })
     }
 }

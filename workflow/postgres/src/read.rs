@@ -32,7 +32,7 @@ macro_rules! select_payments {
                 fence, lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference,
                 amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
                 failure, next_action, action_result, amount_charged_back_minor, key_activity,
-                key_since_us, doubt, route, updated_at_us
+                key_since_us, doubt, route, refunds, updated_at_us
             from payments " + $which,
             $($parameter),+
         )

@@ -144,7 +144,8 @@ async fn insert_payments(
         &facts.verdict as &[&str],
         &facts.data,
         &facts.payload_hash as &[Option<[u8; 32]>],
-        &facts.hash as &[[u8; 32]]
+        &facts.hash as &[[u8; 32]],
+        &standing.refunds as &[Option<String>]
     )
     .fetch_all(connection)
     .await

@@ -220,7 +220,8 @@ async fn update_payments(connection: &mut PgConnection, change: &Change<'_>) -> 
         &letters.last_error,
         &change.named,
         &change.named_at as &[&str],
-        &change.names as &[&str]
+        &change.names as &[&str],
+        &standing.refunds as &[Option<String>]
     )
     .fetch_all(connection)
     .await

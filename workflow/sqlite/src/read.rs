@@ -30,7 +30,7 @@ macro_rules! select_payments {
                 attempt as "attempt: i32", claims as "claims: i32", operation as "operation: i32", psp_reference,
                 amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
                 failure, next_action, action_result, amount_charged_back_minor, key_activity,
-                key_since_us, doubt, route, updated_at_us
+                key_since_us, doubt, route, refunds, updated_at_us
             from payments "# + $which,
             $($parameter),+
         )

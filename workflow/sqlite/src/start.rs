@@ -82,6 +82,7 @@ async fn insert_new(connection: &mut SqliteConnection, new: &NewPayment) -> sqlx
     Ok(None)
 }
 
+#[expect(clippy::too_many_lines, reason = "one statement, with one line a parameter")]
 async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) -> sqlx::Result<()> {
     let id = payment.id.uuid();
     let merchant_id = payment.merchant_id.uuid();
@@ -102,14 +103,16 @@ async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) ->
     let key_since_us = payment.key_use.map(|used| us(used.since));
     let doubt: Option<&str> = payment.doubt.map(Into::into);
     let route = (!payment.route.is_empty()).then(|| json(&payment.route)).transpose()?;
+    let refunds = (!payment.refunds.is_empty()).then(|| json(&payment.refunds)).transpose()?;
     sqlx::query!(
         "insert into payments (
             id, merchant_id, psp, payment_method, amount_minor, currency, capture_method, return_url, description,
             metadata, definition_version, created_at_us, state, state_since_us, goal, seq, head_hash, fence,
             lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference, amount_authorized_minor,
             amount_to_capture_minor, amount_captured_minor, amount_refunded_minor, failure, next_action,
-            updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route
-        ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route,
+            refunds
+        ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         id,
         merchant_id,
         payment.psp,
@@ -146,7 +149,8 @@ async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) ->
         key_activity,
         key_since_us,
         doubt,
-        route
+        route,
+        refunds
     )
     .execute(connection)
     .await?;

@@ -110,13 +110,15 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
     let key_since_us = payment.key_use.map(|used| us(used.since));
     let doubt: Option<&str> = payment.doubt.map(Into::into);
     let route = (!payment.route.is_empty()).then(|| json(&payment.route)).transpose()?;
+    let refunds = (!payment.refunds.is_empty()).then(|| json(&payment.refunds)).transpose()?;
     let done = sqlx::query!(
         "update payments set
             state = ?, state_since_us = ?, goal = ?, seq = ?, head_hash = ?, fence = ?, lease_until_us = ?,
             next_wake_at_us = ?, attempt = ?, claims = ?, operation = ?, psp_reference = ?,
             amount_authorized_minor = ?, amount_to_capture_minor = ?, amount_captured_minor = ?,
             amount_refunded_minor = ?, failure = ?, next_action = ?, updated_at_us = ?, psp = ?, payment_method = ?,
-            action_result = ?, amount_charged_back_minor = ?, key_activity = ?, key_since_us = ?, doubt = ?, route = ?
+            action_result = ?, amount_charged_back_minor = ?, key_activity = ?, key_since_us = ?, doubt = ?, route = ?,
+            refunds = ?
         where id = ? and seq = ? and fence = ?",
         state,
         state_since_us,
@@ -145,6 +147,7 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
         key_since_us,
         doubt,
         route,
+        refunds,
         id,
         update.expected_seq,
         update.expected_fence

@@ -2,7 +2,7 @@
 //!
 //! Not here: where the payment goes; that is the table, and `decide` applies it.
 
-use crate::definition::{Goal, State};
+use crate::definition::{EventKind, Goal, State};
 use crate::event::{Event, Unknown};
 use crate::payment::{CaptureMethod, Doubt, Payment};
 
@@ -24,7 +24,8 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
             payment.amount_captured_minor = payment.amount_captured_minor.max(money.amount_minor);
             payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
         }
-        Event::Refunded { money } => {
+        Event::Refunded { money, psp_refund } => {
+            payment.refunds.count(psp_refund.as_deref());
             let all = payment.amount_refunded_minor.saturating_add(money.amount_minor);
             payment.amount_refunded_minor = all.min(payment.amount_captured_minor);
         }
@@ -34,8 +35,10 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
             renew_key(payment);
         }
         Event::VoidFailed { .. } => renew_key(payment),
-        Event::RefundFailed { money, .. } => {
-            payment.amount_refunded_minor = (payment.amount_refunded_minor - money.amount_minor).max(0);
+        Event::RefundFailed { money, psp_refund, .. } => {
+            if payment.refunds.fail(psp_refund.as_deref()) {
+                payment.amount_refunded_minor = (payment.amount_refunded_minor - money.amount_minor).max(0);
+            }
             renew_key(payment);
         }
         Event::ChargedBack { money } => {
@@ -161,4 +164,22 @@ fn learn(payment: &mut Payment, psp_reference: Option<&String>) {
     if payment.psp_reference.is_none() {
         payment.psp_reference = psp_reference.cloned();
     }
+}
+
+/// Whether news of a refund brings nothing new: a refund counts once, and one that has failed has ended.
+pub(super) fn is_told_again(payment: &Payment, event: &Event) -> bool {
+    if let Event::Refunded { psp_refund, .. } = event {
+        return payment.refunds.know(psp_refund.as_deref());
+    }
+    matches!(event, Event::RefundFailed { psp_refund, .. } if payment.refunds.have_failed(psp_refund.as_deref()))
+}
+
+/// Whether the row already counts the money that late news tells of.
+pub(super) fn is_counted(payment: &Payment, event: &Event) -> bool {
+    let counted = if event.kind() == EventKind::Captured {
+        payment.amount_captured_minor
+    } else {
+        payment.amount_authorized_minor
+    };
+    counted > 0
 }

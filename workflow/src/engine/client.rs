@@ -10,7 +10,7 @@ use crate::event::{Actor, Event};
 use crate::history::Hash;
 use crate::ids::{MerchantId, PaymentId};
 use crate::money::{Amount, Currency};
-use crate::payment::{CaptureMethod, Destination, Payment, Route};
+use crate::payment::{CaptureMethod, Destination, Payment, Refunds, Route};
 use crate::port::gateway::Captures;
 use crate::port::store::{NewPayment, Origin, RequestRecord, RequestScope, Started, Updated};
 
@@ -191,6 +191,7 @@ fn created(charge: Charge, merchant_id: MerchantId, id: PaymentId, now: Timestam
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        refunds: Refunds::default(),
         failure: None,
         next_action: None,
         action_result: None,

@@ -149,6 +149,8 @@ pub enum Standing {
     Refunded {
         /// How much.
         money: Money,
+        /// The PSP's name for the refund, when it tells it.
+        psp_refund: Option<String>,
     },
     /// Nothing has happened there.
     Untouched {
@@ -191,6 +193,8 @@ pub enum News {
     RefundFailed {
         /// How much was to be given back.
         money: Money,
+        /// The PSP's name for the refund, when it tells it.
+        psp_refund: Option<String>,
         /// Why, as far as the PSP tells.
         failure: Failure,
     },

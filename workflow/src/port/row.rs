@@ -55,6 +55,7 @@ pub struct PaymentRow {
     pub key_since_us: Option<i64>,
     pub doubt: Option<String>,
     pub route: Option<String>,
+    pub refunds: Option<String>,
     pub updated_at_us: i64,
 }
 
@@ -100,6 +101,7 @@ impl TryFrom<PaymentRow> for Payment {
             key_use: of.key_use(row.key_activity.as_deref(), row.key_since_us)?,
             doubt: row.doubt.map(|text| of.parsed("doubt", &text)).transpose()?,
             route: row.route.map(|text| of.json("route", &text)).transpose()?.unwrap_or_default(),
+            refunds: row.refunds.map(|text| of.json("refunds", &text)).transpose()?.unwrap_or_default(),
             updated_at: of.instant("updated_at_us", row.updated_at_us)?,
         })
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use workflow::definition::{Goal, State};
 use workflow::history::Hash;
 use workflow::ids::{MerchantId, PaymentId};
-use workflow::payment::{CaptureMethod, Doubt, Route};
+use workflow::payment::{CaptureMethod, Doubt, Refunds, Route};
 use workflow::port::gateway::Method;
 
 use super::*;
@@ -53,6 +53,7 @@ fn payment() -> Payment {
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        refunds: Refunds::default(),
         failure: None,
         next_action: None,
         action_result: None,

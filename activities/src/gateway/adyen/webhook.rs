@@ -122,10 +122,12 @@ fn news(
         ("CANCELLATION" | "TECHNICAL_CANCEL" | "EXPIRE", Success::True) => approved(voided(payment)),
         ("CANCEL_OR_REFUND" | "REVERSAL", Success::True) => match modification_action(item) {
             Some("cancel") => approved(voided(payment)),
-            Some("refund") => approved(Standing::Refunded { money: money(item)? }),
+            Some("refund") => approved(Standing::Refunded { money: money(item)?, psp_refund: modification(item) }),
             Some(_) | None => None,
         },
-        ("REFUND", Success::True) => approved(Standing::Refunded { money: money(item)? }),
+        ("REFUND", Success::True) => {
+            approved(Standing::Refunded { money: money(item)?, psp_refund: modification(item) })
+        }
         _later => later_news(event_type, success, item)?,
     })
 }
@@ -140,15 +142,21 @@ fn later_news(event_type: &str, success: Success, item: &Item<'_>) -> Result<Opt
         ("CANCELLATION" | "TECHNICAL_CANCEL" | "CANCEL_OR_REFUND" | "REVERSAL", Success::False) => {
             Some(News::VoidFailed { failure: failed("cancel_refused") })
         }
-        ("REFUND", Success::False) => {
-            Some(News::RefundFailed { money: money(item)?, failure: failed("refund_refused") })
-        }
-        ("REFUND_FAILED", Success::True) => {
-            Some(News::RefundFailed { money: money(item)?, failure: failed("refund_failed") })
-        }
-        ("REFUNDED_REVERSED", Success::True) => {
-            Some(News::RefundFailed { money: money(item)?, failure: failed("refund_returned") })
-        }
+        ("REFUND", Success::False) => Some(News::RefundFailed {
+            money: money(item)?,
+            psp_refund: modification(item),
+            failure: failed("refund_refused"),
+        }),
+        ("REFUND_FAILED", Success::True) => Some(News::RefundFailed {
+            money: money(item)?,
+            psp_refund: modification(item),
+            failure: failed("refund_failed"),
+        }),
+        ("REFUNDED_REVERSED", Success::True) => Some(News::RefundFailed {
+            money: money(item)?,
+            psp_refund: modification(item),
+            failure: failed("refund_returned"),
+        }),
         ("NOTIFICATION_OF_CHARGEBACK", Success::True) => Some(News::DisputeOpened { reason: dispute_reason(item) }),
         ("CHARGEBACK" | "SECOND_CHARGEBACK", Success::True) => Some(News::ChargedBack { money: money(item)? }),
         ("CHARGEBACK_REVERSED", Success::True) => Some(News::ChargebackReversed { money: money(item)? }),
@@ -183,6 +191,11 @@ fn failed(code: &str) -> Failure {
 /// The scheme's code for why; the words beside it are free.
 fn dispute_reason(item: &Item<'_>) -> Option<String> {
     item.additional_data.as_ref()?.chargeback_reason_code.as_ref()?.as_code().map(str::to_owned)
+}
+
+/// The item's own name, which news of one refund has in common.
+fn modification(item: &Item<'_>) -> Option<String> {
+    item.psp_reference.as_reference().map(str::to_owned)
 }
 
 fn modification_action<'a>(item: &'a Item<'_>) -> Option<&'a str> {

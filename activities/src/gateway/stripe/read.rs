@@ -41,7 +41,7 @@ fn success(operation: Operation, payment: &Payment, body: &[u8]) -> Outcome {
     if operation == Operation::Inquire
         && let Some(money) = refunded(payment, &intent)
     {
-        return Outcome::Approved(Standing::Refunded { money });
+        return Outcome::Approved(Standing::Refunded { money, psp_refund: None });
     }
     standing(operation, &intent)
 }
@@ -158,7 +158,12 @@ fn refund(payment: &Payment, body: &[u8]) -> Outcome {
                 currency.zip(refund.amount).and_then(|(currency, amount)| amounts::UNITS.read(amount, currency));
             money.map_or_else(
                 || unreadable(operation, "the refund lacks its amount"),
-                |money| Outcome::Approved(Standing::Refunded { money }),
+                |money| {
+                    Outcome::Approved(Standing::Refunded {
+                        money,
+                        psp_refund: refund.id.as_ref().and_then(Text::as_id).map(str::to_owned),
+                    })
+                },
             )
         }
         Some("pending" | "requires_action") => Outcome::Pending { psp_reference: payment.psp_reference.clone() },

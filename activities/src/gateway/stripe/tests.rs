@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use workflow::definition::{Goal, State};
 use workflow::history::Hash;
 use workflow::ids::{MerchantId, PaymentId};
-use workflow::payment::{CaptureMethod, Route};
+use workflow::payment::{CaptureMethod, Refunds, Route};
 use workflow::port::gateway::Method;
 
 use super::*;
@@ -48,6 +48,7 @@ fn payment() -> Payment {
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        refunds: Refunds::default(),
         failure: None,
         next_action: None,
         action_result: None,

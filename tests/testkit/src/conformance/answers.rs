@@ -64,7 +64,7 @@ fn approvals(candidate: &Candidate, report: &mut Report, fresh: &Payment) {
                     Operation::Authorize | Operation::Inquire,
                 ) => *psp_reference == candidate.reference() && *money == payment.asked(),
                 (Outcome::Approved(Standing::Captured { money, .. }), Operation::Capture)
-                | (Outcome::Approved(Standing::Refunded { money }), Operation::Refund) => *money == payment.asked(),
+                | (Outcome::Approved(Standing::Refunded { money, .. }), Operation::Refund) => *money == payment.asked(),
                 (Outcome::Approved(Standing::Voided { .. }), Operation::Void)
                 | (Outcome::Pending { .. }, Operation::Capture | Operation::Void | Operation::Refund) => true,
                 _other => false,

@@ -8,7 +8,7 @@ use workflow::definition::{self, Goal, State};
 use workflow::history::Hash;
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
-use workflow::payment::{CaptureMethod, Payment, Route};
+use workflow::payment::{CaptureMethod, Payment, Refunds, Route};
 use workflow::port::gateway::{Answer, Call, Gateway, Operation, Outcome, Request};
 
 use crate::dialect::{self, Asked, Dialect, Fact, Incoming, Stands, WireAnswer};
@@ -107,6 +107,7 @@ impl Candidate {
             amount_to_capture_minor: None,
             amount_captured_minor: 0,
             amount_refunded_minor: 0,
+            refunds: Refunds::default(),
             failure: None,
             next_action: None,
             action_result: None,

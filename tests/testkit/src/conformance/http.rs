@@ -88,7 +88,7 @@ fn keep(operation: Operation, payment: &mut Payment, outcome: &Outcome) {
             payment.amount_authorized_minor = money.amount_minor;
         }
         Outcome::Approved(Standing::Captured { money, .. }) => payment.amount_captured_minor = money.amount_minor,
-        Outcome::Approved(Standing::Refunded { money }) => payment.amount_refunded_minor = money.amount_minor,
+        Outcome::Approved(Standing::Refunded { money, .. }) => payment.amount_refunded_minor = money.amount_minor,
         Outcome::Pending { psp_reference } => {
             payment.psp_reference = psp_reference.clone().or(reference);
             if operation == Operation::Capture {

@@ -98,14 +98,20 @@ fn successes_are_read_with_the_items_money() {
         outcome_of("CAPTURE", "true", &none),
         Some(Outcome::Approved(Standing::Captured { psp_reference: psp_reference.clone(), money: money() }))
     );
-    assert_eq!(outcome_of("REFUND", "true", &none), Some(Outcome::Approved(Standing::Refunded { money: money() })));
+    assert_eq!(
+        outcome_of("REFUND", "true", &none),
+        Some(Outcome::Approved(Standing::Refunded { money: money(), psp_refund: Some(MODIFICATION.into()) }))
+    );
     for event in ["CANCELLATION", "TECHNICAL_CANCEL", "EXPIRE"] {
         let voided = Standing::Voided { psp_reference: Some(psp_reference.clone()) };
         assert_eq!(outcome_of(event, "true", &none), Some(Outcome::Approved(voided)), "{event}");
     }
     let in_kronur = json!({"amount": {"currency": "ISK", "value": 500}});
     let five = Money { amount_minor: 5, currency: "isk".parse().unwrap() };
-    assert_eq!(outcome_of("REFUND", "true", &in_kronur), Some(Outcome::Approved(Standing::Refunded { money: five })));
+    assert_eq!(
+        outcome_of("REFUND", "true", &in_kronur),
+        Some(Outcome::Approved(Standing::Refunded { money: five, psp_refund: Some(MODIFICATION.into()) }))
+    );
 }
 
 #[test]
@@ -114,7 +120,7 @@ fn a_reversal_says_which_of_the_two_it_was() {
         let of = |action: &str| json!({"additionalData": {"modification.action": action}});
         let voided = Standing::Voided { psp_reference: Some(REFERENCE.to_owned()) };
         assert_eq!(outcome_of(event, "true", &of("cancel")), Some(Outcome::Approved(voided)));
-        let refunded = Standing::Refunded { money: money() };
+        let refunded = Standing::Refunded { money: money(), psp_refund: Some(MODIFICATION.into()) };
         assert_eq!(outcome_of(event, "true", &of("refund")), Some(Outcome::Approved(refunded)));
         assert_eq!(outcome_of(event, "true", &of("something else")), None);
         assert_eq!(outcome_of(event, "true", &json!({"additionalData": null})), None);
@@ -189,7 +195,7 @@ fn a_refund_fails_at_once_later_or_on_its_way_back() {
         ("REFUNDED_REVERSED", "true", "refund_returned"),
     ] {
         match news_of(event, success, &json!({})) {
-            Some(News::RefundFailed { money: failed, failure }) => {
+            Some(News::RefundFailed { money: failed, failure, .. }) => {
                 assert_eq!((failed, failure.code.as_str()), (money(), code));
             }
             other => panic!("{other:?}"),

@@ -47,7 +47,7 @@ fn line(outcome: &Outcome) -> String {
         Outcome::Approved(Standing::Voided { psp_reference }) => {
             format!("voided {}", psp_reference.as_deref().unwrap())
         }
-        Outcome::Approved(Standing::Refunded { money }) => format!("refunded {money}"),
+        Outcome::Approved(Standing::Refunded { money, .. }) => format!("refunded {money}"),
         Outcome::Approved(Standing::Untouched { .. }) => "untouched".to_owned(),
         Outcome::ActionRequired { next_action: NextAction::RedirectToUrl { url }, .. } => format!("action {url}"),
         Outcome::ActionRequired { next_action: NextAction::UseSdk {}, .. } => "action sdk".to_owned(),

@@ -43,9 +43,10 @@ pub(super) fn about_refund(event_type: String, refund: &Refund<'_>) -> Result<No
     let id = refund.id.as_ref().and_then(Text::as_id).ok_or(Unreadable)?;
     let money = money(refund.amount, refund.currency.as_ref())?;
     let (event_id, news) = match refund.status.as_ref().map(Text::as_str) {
-        Some("succeeded" | "pending" | "requires_action") => {
-            (format!("{id}-refunded"), News::Outcome(Outcome::Approved(Standing::Refunded { money })))
-        }
+        Some("succeeded" | "pending" | "requires_action") => (
+            format!("{id}-refunded"),
+            News::Outcome(Outcome::Approved(Standing::Refunded { money, psp_refund: Some(id.to_owned()) })),
+        ),
         Some(status @ ("failed" | "canceled")) => {
             let code = refund.failure_reason.as_ref().and_then(Text::as_code).unwrap_or("unknown");
             let failure = Failure {
@@ -54,7 +55,7 @@ pub(super) fn about_refund(event_type: String, refund: &Refund<'_>) -> Result<No
                 decline_code: Some(code.to_owned()),
                 advice: Some("The money is back with the merchant: pay the customer in another way.".to_owned()),
             };
-            (format!("{id}-failed"), News::RefundFailed { money, failure })
+            (format!("{id}-failed"), News::RefundFailed { money, psp_refund: Some(id.to_owned()), failure })
         }
         Some(_) | None => return Err(Unreadable),
     };
