@@ -52,7 +52,7 @@ impl Sweeper {
         let reached = due.last().copied().filter(|_| due.len() >= SWEEP_LIMIT as usize);
         *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = reached;
         metrics::counter!("fincore_swept_total").increment(due.len() as u64);
-        Ok(due.into_iter().map(|due| Wake { payment_id: due.payment_id, seq: due.seq, snapshot: None }).collect())
+        Ok(due.into_iter().map(|due| Wake::of(due.payment_id, due.seq)).collect())
     }
 
     /// Shows how many payments stand in each state that has not ended.

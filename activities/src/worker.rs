@@ -7,15 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use workflow::engine::worker::{Claimed, Lease, Reported, Then};
 use workflow::engine::{Engine, EngineError};
 use workflow::event::Event;
 use workflow::history::Hash;
+use workflow::payment::Payment;
 use workflow::port::gateway::Outcome;
-use workflow::port::queue::Wake;
+use workflow::port::queue::{Delivery, Settlement};
+use workflow::trace::TraceContext;
 
 use crate::ask::Ask;
 use crate::psps::{Called, Psps};
@@ -30,6 +34,15 @@ const REPORT_TIME: Duration = Duration::from_secs(3);
 /// How often open payments are counted for the metrics, and early webhooks matched again: often enough for an alarm, and
 /// rarely enough for a table with many that wait.
 const OBSERVE_EVERY: Duration = Duration::from_secs(10);
+
+/// A payment is claimed only with this much time left before a worker has to end: for its claim, one call that is worth
+/// making, and the report.
+const LEAST_WORK_TIME: Duration = LEAST_CALL_TIME.saturating_add(REPORT_TIME).saturating_add(Duration::from_secs(1));
+
+/// A payment that could not be claimed because the database did not answer is looked at again after this, doubled with
+/// each delivery up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 
 /// Steps one claim may take without letting go. A charge takes four; more means that something goes in circles, and
 /// the sweeper will bring it back.
@@ -50,6 +63,37 @@ pub struct WorkerOptions {
     pub longest_call: Duration,
     /// How long payments in hand may take to finish when the worker is told to stop.
     pub drain_timeout: Duration,
+}
+
+/// Until when a worker works: until it is told to stop, and where its own time is counted, no longer than that.
+#[derive(Clone, Debug)]
+pub struct Until {
+    stop: CancellationToken,
+    ends_at: Option<Timestamp>,
+}
+
+impl Until {
+    /// Until told to stop.
+    #[must_use]
+    pub fn stopped(stop: CancellationToken) -> Self {
+        Self { stop, ends_at: None }
+    }
+
+    /// Until this time, when the process is frozen or killed.
+    #[must_use]
+    pub fn time(ends_at: Timestamp) -> Self {
+        Self { stop: CancellationToken::new(), ends_at: Some(ends_at) }
+    }
+
+    /// What is left of the time, if it is counted.
+    fn left(&self, now: Timestamp) -> Duration {
+        self.ends_at.map_or(Duration::MAX, |end| Duration::try_from(end.duration_since(now)).unwrap_or_default())
+    }
+
+    /// Whether another activity may be begun.
+    fn allows_another(&self, now: Timestamp) -> bool {
+        !self.stop.is_cancelled() && self.left(now) >= LEAST_WORK_TIME
+    }
 }
 
 /// A worker. Cheap to clone.
@@ -76,8 +120,9 @@ impl Worker {
     pub async fn run_once(&self) -> Result<usize, EngineError> {
         self.sweeper.match_webhooks().await?;
         let due = self.sweeper.due(Duration::ZERO).await?;
+        let until = Until::stopped(CancellationToken::new());
         for wake in &due {
-            self.work_on(wake.clone(), &CancellationToken::new()).await;
+            self.work_on(Delivery::from(wake.clone()), &until).await;
         }
         Ok(due.len())
     }
@@ -91,7 +136,7 @@ impl Worker {
         let mut observe = tokio::time::interval(OBSERVE_EVERY);
         observe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
-            let wakes = tokio::select! {
+            let deliveries = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 _ = sweep.tick() => self.swept().await,
@@ -100,17 +145,17 @@ impl Worker {
                     tasks.spawn(async move { worker.observed().await });
                     Vec::new()
                 }
-                wakes = self.engine.queue().receive(self.options.concurrency) => self.received(wakes).await,
+                received = self.engine.queue().receive(self.options.concurrency) => received,
             };
-            for wake in wakes {
+            for delivery in deliveries {
                 let slot = tokio::select! {
                     () = stop.cancelled() => break,
                     slot = Arc::clone(&slots).acquire_owned() => slot,
                 };
                 let Ok(slot) = slot else { break };
-                let (worker, stop) = (self.clone(), stop.clone());
+                let (worker, until) = (self.clone(), Until::stopped(stop.clone()));
                 tasks.spawn(async move {
-                    worker.work_on(wake, &stop).await;
+                    worker.handle(delivery, &until).await;
                     drop(slot);
                 });
             }
@@ -121,9 +166,9 @@ impl Worker {
         }
     }
 
-    async fn swept(&self) -> Vec<Wake> {
+    async fn swept(&self) -> Vec<Delivery> {
         match self.sweeper.due(self.options.sweep_grace).await {
-            Ok(wakes) => wakes,
+            Ok(wakes) => wakes.into_iter().map(Delivery::from).collect(),
             Err(error) => {
                 metrics::counter!("fincore_sweep_failures_total").increment(1);
                 tracing::warn!(error = &error as &dyn std::error::Error, "sweep failed; the next one tries again");
@@ -142,49 +187,82 @@ impl Worker {
         }
     }
 
-    async fn received(&self, wakes: Result<Vec<Wake>, workflow::port::queue::QueueError>) -> Vec<Wake> {
-        match wakes {
-            Ok(wakes) => wakes,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "queue not reached; the sweeper goes on");
-                tokio::time::sleep(self.options.sweep_every).await;
-                Vec::new()
-            }
+    /// Works on a payment and tells the queue what is to become of the message.
+    async fn handle(&self, delivery: Delivery, until: &Until) {
+        let receipt = delivery.receipt.clone();
+        let settlement = self.work_on(delivery, until).await;
+        if let Some(receipt) = receipt {
+            self.engine.queue().settle(receipt, settlement);
         }
     }
 
-    /// Takes one payment as far as it goes without waiting; once told to stop, no further than the attempt in hand.
-    async fn work_on(&self, wake: Wake, stop: &CancellationToken) {
-        let id = wake.payment_id;
-        let mut lease = match self.engine.wake(wake, &self.options.name).await {
+    /// Takes one payment as far as it goes without waiting, no further than the attempt in hand once there is no time for
+    /// more. Returns what is to become of the message that brought it.
+    pub async fn work_on(&self, delivery: Delivery, until: &Until) -> Settlement {
+        let (id, receives) = (delivery.wake.payment_id, delivery.receives);
+        let trace = delivery.wake.trace.map_or_else(
+            || TraceContext::new([rand::random(), rand::random(), rand::random()]),
+            |trace| trace.child(rand::random()),
+        );
+        let span = tracing::info_span!("work", payment = %id, trace_id = trace.trace_id(), receives);
+        // On the heap: the whole attempt lives in it.
+        Box::pin(trace.within(self.follow(delivery, until))).instrument(span).await
+    }
+
+    async fn follow(&self, delivery: Delivery, until: &Until) -> Settlement {
+        if !until.allows_another(self.engine.now()) {
+            return Settlement::Again(Duration::ZERO);
+        }
+        let receives = delivery.receives;
+        let mut lease = match self.engine.wake(delivery.wake, &self.options.name).await {
             Ok(Claimed::Work(lease)) => lease,
-            Ok(Claimed::Idle) => return,
+            Ok(Claimed::Idle) => return Settlement::Done,
+            // It may be dead: its message, should this be another one's, is not to be the only hope.
+            Ok(Claimed::Held(held_until)) => return Settlement::Again(self.time_until(held_until)),
             Err(error) => {
-                tracing::warn!(payment = %id, error = &error as &dyn std::error::Error, "not claimed; it stays due");
-                return;
+                tracing::warn!(error = &error as &dyn std::error::Error, "not claimed; it stays due");
+                return Settlement::Again(pause_after(receives));
             }
         };
         for _ in 0..MAX_STEPS {
-            let then = if stop.is_cancelled() { Then::Stop } else { Then::GoOn };
-            match self.step(*lease, then).await {
+            match self.step(*lease, until).await {
                 Ok(Reported::GoOn(next)) => lease = next,
-                Ok(Reported::Done(_) | Reported::Late) => return,
+                Ok(Reported::Done(payment)) => return self.after(&payment),
+                Ok(Reported::Late) => return Settlement::Done,
                 Err(error) => {
-                    tracing::error!(payment = %id, error = &error as &dyn std::error::Error, "outcome not recorded; the lease runs out and the PSP is asked");
-                    return;
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "outcome not recorded; the lease runs out and the PSP is asked"
+                    );
+                    return Settlement::Again(pause_after(receives));
                 }
             }
         }
+        Settlement::Again(pause_after(receives))
+    }
+
+    /// A retry that backs off is brought by the message that brought the attempt; everything else that is still to come
+    /// is told anew, or found by the sweeper.
+    fn after(&self, payment: &Payment) -> Settlement {
+        match payment.next_wake_at.filter(|_| payment.activity().is_some() && !payment.is_leased()) {
+            Some(at) if at > self.engine.now() => Settlement::Again(self.time_until(at)),
+            Some(_) | None => Settlement::Done,
+        }
+    }
+
+    fn time_until(&self, at: Timestamp) -> Duration {
+        Duration::try_from(at.duration_since(self.engine.now())).unwrap_or_default()
     }
 
     /// Asks the PSP one thing and reports what came of it.
-    async fn step(&self, lease: Lease, then: Then) -> Result<Reported, EngineError> {
-        let called = self.ask(&lease).await;
+    async fn step(&self, lease: Lease, until: &Until) -> Result<Reported, EngineError> {
+        let called = self.ask(&lease, until).await;
+        let then = if until.allows_another(self.engine.now()) { Then::GoOn } else { Then::Stop };
         let event = Event::of(&lease.payment, called.outcome);
         self.report(lease, event, called.payload_hash, then).await
     }
 
-    async fn ask(&self, lease: &Lease) -> Called {
+    async fn ask(&self, lease: &Lease, until: &Until) -> Called {
         let not_sent = |why: &str| Called {
             outcome: Outcome::NotSent { why: why.to_owned(), retry_after_ms: None },
             payload_hash: None,
@@ -196,18 +274,19 @@ impl Worker {
             Ask::Psp(operation) => operation,
             Ask::Known(standing) => return Called { outcome: Outcome::Approved(standing), payload_hash: None },
         };
-        match self.call_time(lease) {
+        match self.call_time(lease, until) {
             Some(timeout) => psp.call(operation, &lease.payment, &lease.key, timeout).await,
             None => not_sent("the lease had too little time left for a call"),
         }
     }
 
-    /// How long a call may take, so that its answer can still be recorded under the lease.
-    fn call_time(&self, lease: &Lease) -> Option<Duration> {
+    /// How long a call may take, so that its answer can still be recorded under the lease, and by this worker.
+    fn call_time(&self, lease: &Lease, until: &Until) -> Option<Duration> {
         let definition = workflow::definition::pinned(lease.payment.definition_version)?;
         let longest = Duration::from_millis(definition.activity(lease.activity).call_timeout_ms);
-        let left = lease.payment.lease_until?.duration_since(self.engine.now());
-        let left = Duration::try_from(left).ok()?.checked_sub(REPORT_TIME)?;
+        let now = self.engine.now();
+        let left = Duration::try_from(lease.payment.lease_until?.duration_since(now)).ok()?;
+        let left = left.min(until.left(now)).checked_sub(REPORT_TIME)?;
         (left >= LEAST_CALL_TIME).then(|| longest.min(left).min(self.options.longest_call))
     }
 
@@ -226,4 +305,9 @@ impl Worker {
             .when(|error| matches!(error, EngineError::Store(_)))
             .await
     }
+}
+
+/// How long a message is put aside that could not be worked on, by how often it has come.
+fn pause_after(receives: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(receives.saturating_sub(1))).min(LONGEST_PAUSE)
 }

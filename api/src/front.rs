@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, Method, StatusCode};
 use tracing::{Instrument, Span, field};
+use workflow::trace::TraceContext;
 
 use crate::App;
 use crate::card_data;
@@ -49,6 +50,7 @@ async fn pass(State(app): State<App>, request: Request, next: Next) -> Response 
     let arrived = Instant::now();
     let [high, low] = app.engine.random_pair();
     let id = format!("req_{high:016x}{low:016x}");
+    let trace = trace_of(&request, [high, low]);
     let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
@@ -57,10 +59,11 @@ async fn pass(State(app): State<App>, request: Request, next: Next) -> Response 
         method,
         route,
         request_id = id,
+        trace_id = trace.trace_id(),
         status = field::Empty,
         latency_ms = field::Empty
     );
-    let response = answer(&app, request, next, &span).await;
+    let response = answer(&app, request, next, trace, &span).await;
     let response = finish(&app, response, &id);
     let (status, latency) = (response.status(), arrived.elapsed());
     span.record("status", status.as_u16());
@@ -70,7 +73,7 @@ async fn pass(State(app): State<App>, request: Request, next: Next) -> Response 
     response
 }
 
-async fn answer(app: &App, request: Request, next: Next, span: &Span) -> Response {
+async fn answer(app: &App, request: Request, next: Next, trace: TraceContext, span: &Span) -> Response {
     if card_data::found_in_uri(request.uri()) {
         let detail = "The path or query holds what looks like a card number; card data must not come here.";
         return Problem::new(Code::CardDataRefused, detail).into_response();
@@ -88,7 +91,7 @@ async fn answer(app: &App, request: Request, next: Next, span: &Span) -> Respons
         drop(place);
         response
     };
-    let task = tokio::spawn(work.instrument(span.clone()));
+    let task = tokio::spawn(trace.within(work).instrument(span.clone()));
     match tokio::time::timeout(REQUEST_TIMEOUT, task).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
@@ -102,6 +105,12 @@ async fn answer(app: &App, request: Request, next: Next, span: &Span) -> Respons
             Problem::new(Code::ProcessingTimeout, detail).into_response()
         }
     }
+}
+
+/// The caller's trace, should it have one that can be read, or one that begins here. `random` has named the request.
+fn trace_of(request: &Request, [high, low]: [u64; 2]) -> TraceContext {
+    let told = request.headers().get("traceparent").and_then(|value| value.to_str().ok()?.parse().ok());
+    told.map_or_else(|| TraceContext::new([high, low, low]), |trace: TraceContext| trace.child(low))
 }
 
 /// Renders a problem, and adds what every response has.

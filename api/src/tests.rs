@@ -8,7 +8,6 @@ mod store;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::response::Response;
@@ -19,6 +18,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use workflow::engine::Engine;
 use workflow::ids::{ApiKeyId, MerchantId};
+use workflow::local_queue::NoQueue;
 use workflow::money::Money;
 use workflow::payment::Payment;
 use workflow::port::clock::{Clock, SystemRandom};
@@ -26,7 +26,6 @@ use workflow::port::gateway::{
     Answer, Call, Capabilities, Captures, Gateway, Notification, Operation, Outcome, Query, Request as PspRequest,
     Standing, Unreadable, WebhookRefused,
 };
-use workflow::port::queue::{Queue, QueueError, Wake};
 
 use crate::{ApiConfig, ApiState, KeyMode, PspOrder, new_api_key};
 use store::{Mood, TestStore};
@@ -39,19 +38,6 @@ struct Stopped;
 impl Clock for Stopped {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(NOW_SECOND).unwrap()
-    }
-}
-
-struct NoQueue;
-
-#[async_trait]
-impl Queue for NoQueue {
-    async fn tell(&self, _wakes: Vec<Wake>) -> Result<(), QueueError> {
-        Ok(())
-    }
-
-    async fn receive(&self, _max: usize) -> Result<Vec<Wake>, QueueError> {
-        std::future::pending().await
     }
 }
 

@@ -107,7 +107,7 @@ crate::on_each_store! {
 
     async fn a_worker_that_wakes_up_after_its_lease_changes_nothing(world: World) {
         let id = world.charge("pm_card_visa", "automatic").await;
-        let wake = Wake { payment_id: id, seq: 1, snapshot: None };
+        let wake = Wake::of(id, 1);
         let Claimed::Work(slow) = world.engine.wake(wake, "slow").await.unwrap() else { panic!("it was due") };
         world.clock.skip(LEASE);
         world.work_patiently().await;

@@ -22,7 +22,7 @@ const SOFT_DECLINE: &str = "pm_card_chargeDeclinedInsufficientFunds";
 
 /// Claims the payment as a worker would, and reports this instead of calling.
 pub(crate) async fn report(world: &World, id: PaymentId, event: Event) {
-    let wake = Wake { payment_id: id, seq: 0, snapshot: None };
+    let wake = Wake::of(id, 0);
     let Claimed::Work(lease) = world.engine.wake(wake, "test").await.unwrap() else { panic!("{id} is not due") };
     let reported = world.engine.report(*lease, event, None, Then::Stop).await.unwrap();
     assert!(matches!(reported, Reported::Done(_)));
@@ -145,7 +145,7 @@ crate::on_each_store! {
 
     async fn a_worker_that_reports_money_after_the_payment_went_elsewhere_is_heard(world: World) {
         let id = world.charge_with_fallback(GOOD, GOOD).await;
-        let wake = Wake { payment_id: id, seq: 0, snapshot: None };
+        let wake = Wake::of(id, 0);
         let Claimed::Work(lease) = world.engine.wake(wake, "slow").await.unwrap() else { panic!("{id} is not due") };
         let failure = Failure {
             category: FailureCategory::SoftDecline,

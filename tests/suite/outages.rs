@@ -106,7 +106,7 @@ async fn a_row_that_an_operator_holds_on_postgres_keeps_no_other_payment_waiting
     let claims: Vec<_> = ids
         .iter()
         .map(|id| {
-            let (engine, wake) = (Arc::clone(&world.engine), Wake { payment_id: *id, seq: 1, snapshot: None });
+            let (engine, wake) = (Arc::clone(&world.engine), Wake::of(*id, 1));
             tokio::spawn(async move { engine.wake(wake, "test").await })
         })
         .collect();

@@ -37,7 +37,7 @@ crate::on_each_store! {
 
     async fn a_webhook_before_our_own_response_wins_and_the_response_is_stale(world: World) {
         let id = world.charge("pm_card_visa", "automatic").await;
-        let wake = Wake { payment_id: id, seq: 1, snapshot: None };
+        let wake = Wake::of(id, 1);
         let Claimed::Work(lease) = world.engine.wake(wake, "slow").await.unwrap() else { panic!("it was due") };
         // The call has been made, and the PSP's webhook overtakes its answer.
         let other = world.charge("pm_card_visa", "manual").await;

@@ -23,6 +23,7 @@ use crate::port::clock::{Clock, Random};
 use crate::port::gateway::Capabilities;
 use crate::port::queue::{Queue, Wake};
 use crate::port::store::{NewPayment, Origin, Started, Store, StoreError, Update, Updated};
+use crate::trace::TraceContext;
 
 /// How often a lost compare-and-set is decided again. Each loss means that somebody else won, so one payment would
 /// have to be fought over by this many others at once.
@@ -175,15 +176,17 @@ impl Engine {
     }
 
     /// Tells the queue about a payment that is due. The row is committed, so a queue that is down costs only time.
-    async fn tell_if_due(&self, payment: &Payment) {
+    fn tell_if_due(&self, payment: &Payment) {
         if payment.is_leased() || !payment.is_due(self.clock.now()) {
             return;
         }
-        let wake = Wake { payment_id: payment.id, seq: payment.seq, snapshot: Some(Box::new(payment.clone())) };
-        if let Err(error) = self.queue.tell(vec![wake]).await {
-            metrics::counter!("fincore_queue_tell_failures_total").increment(1);
-            tracing::warn!(payment = %payment.id, error = &error as &dyn std::error::Error, "queue not told");
-        }
+        let wake = Wake {
+            payment_id: payment.id,
+            seq: payment.seq,
+            snapshot: Some(Box::new(payment.clone())),
+            trace: TraceContext::current(),
+        };
+        self.queue.tell(vec![wake]);
     }
 }
 

@@ -21,3 +21,4 @@ pub mod payment;
 pub mod port;
 pub mod retry;
 pub mod timeline;
+pub mod trace;

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::port::queue::{Queue, QueueError, Wake};
+use crate::port::queue::{Delivery, Queue, Receipt, Settlement, Wake};
 
 /// Wakes waiting for a worker. With more than this, the sweeper feeds the workers in its own order.
 const CAPACITY: usize = 10_000;
@@ -34,20 +34,23 @@ impl Default for LocalQueue {
 
 #[async_trait]
 impl Queue for LocalQueue {
-    async fn tell(&self, wakes: Vec<Wake>) -> Result<(), QueueError> {
+    fn tell(&self, wakes: Vec<Wake>) {
         for wake in wakes {
             if self.teller.try_send(wake).is_err() {
-                metrics::counter!("fincore_queue_overflows_total").increment(1);
+                metrics::counter!("fincore_queue_lost_total").increment(1);
             }
         }
-        Ok(())
     }
 
-    async fn receive(&self, max: usize) -> Result<Vec<Wake>, QueueError> {
+    async fn receive(&self, max: usize) -> Vec<Delivery> {
         let mut wakes = Vec::new();
         self.listener.lock().await.recv_many(&mut wakes, max).await;
-        Ok(wakes)
+        wakes.into_iter().map(Delivery::from).collect()
     }
+
+    fn settle(&self, _receipt: Receipt, _settlement: Settlement) {}
+
+    async fn close(&self) {}
 }
 
 /// No queue at all: for a process that only takes requests, or one that works by the sweeper alone.
@@ -56,11 +59,13 @@ pub struct NoQueue;
 
 #[async_trait]
 impl Queue for NoQueue {
-    async fn tell(&self, _wakes: Vec<Wake>) -> Result<(), QueueError> {
-        Ok(())
-    }
+    fn tell(&self, _wakes: Vec<Wake>) {}
 
-    async fn receive(&self, _max: usize) -> Result<Vec<Wake>, QueueError> {
+    async fn receive(&self, _max: usize) -> Vec<Delivery> {
         std::future::pending().await
     }
+
+    fn settle(&self, _receipt: Receipt, _settlement: Settlement) {}
+
+    async fn close(&self) {}
 }

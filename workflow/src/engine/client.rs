@@ -89,7 +89,7 @@ impl Engine {
         match self.starts.commit(fresh).await? {
             Started::Created => {
                 metrics::counter!("fincore_payments_started_total").increment(1);
-                self.tell_if_due(&payment).await;
+                self.tell_if_due(&payment);
                 Ok(reply)
             }
             Started::Repeated(earlier) => repeated(*earlier, &request),
@@ -137,7 +137,7 @@ impl Engine {
             let record = answered(&request, &after, render, now);
             let reply = Reply { status: ACCEPTED, body: record.body.clone(), payment_id: id, replayed: false };
             if self.write(&payment, vec![*step], Origin::Request(record)).await? == Updated::Applied {
-                self.tell_if_due(&after).await;
+                self.tell_if_due(&after);
                 return Ok(reply);
             }
         }

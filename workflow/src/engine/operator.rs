@@ -26,7 +26,7 @@ impl Engine {
             };
             let after = step.payment.clone();
             if self.write(&payment, vec![*step], Origin::Plain).await? == Updated::Applied {
-                self.tell_if_due(&after).await;
+                self.tell_if_due(&after);
                 return Ok(after);
             }
         }

@@ -163,7 +163,7 @@ impl Engine {
             let after = step.payment.clone();
             let origin = Origin::Webhook(WebhookEvent { outcome, ..kept.clone() });
             if self.write(&payment, vec![*step], origin).await? == Updated::Applied {
-                self.tell_if_due(&after).await;
+                self.tell_if_due(&after);
                 return Ok(outcome);
             }
             if let Some(earlier) = self.store.webhook(&kept.psp, &kept.event_id).await?

@@ -33,8 +33,10 @@ pub struct Lease {
 pub enum Claimed {
     /// There is work to do.
     Work(Box<Lease>),
-    /// Nothing is due now, or somebody else has it.
+    /// There is nothing to do: nothing is due now.
     Idle,
+    /// Somebody else has it in hand, until then at most.
+    Held(jiff::Timestamp),
 }
 
 /// What became of a report.
@@ -73,7 +75,9 @@ impl Engine {
                     None => return Ok(Claimed::Idle),
                 },
             };
-            let Some(steps) = self.due_steps(&payment, worker)? else { return Ok(Claimed::Idle) };
+            let Some(steps) = self.due_steps(&payment, worker)? else {
+                return Ok(payment.lease_until.map_or(Claimed::Idle, Claimed::Held));
+            };
             let lease = lease_of(&steps, worker);
             let last = steps.last().map(|step| step.payment.clone());
             if self.write(&payment, steps, Origin::Plain).await? == Updated::Conflict {
@@ -190,7 +194,7 @@ impl Engine {
                     let kept = Lease { payment: after, ..lease };
                     return Ok(Reported::GoOn(Box::new(kept)));
                 }
-                self.tell_if_due(&after).await;
+                self.tell_if_due(&after);
                 return Ok(Reported::Done(Box::new(after)));
             }
             let fresh = self.load(payment.id).await?.ok_or(EngineError::NotFound)?;
@@ -228,7 +232,7 @@ impl Engine {
             };
             let after = step.payment.clone();
             if self.write(&payment, vec![step], Origin::Plain).await? == Updated::Applied {
-                self.tell_if_due(&after).await;
+                self.tell_if_due(&after);
                 return Ok(Reported::Late);
             }
             payment = self.load(payment.id).await?.ok_or(EngineError::NotFound)?;

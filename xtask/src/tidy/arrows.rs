@@ -10,25 +10,36 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("workflow", &[]),
     ("workflow-postgres", &["workflow"]),
     ("workflow-sqlite", &["workflow"]),
+    ("workflow-aws", &["workflow"]),
     ("activities", &["workflow"]),
     ("api", &["workflow"]),
     ("sandbox", &[]),
     // Looks at the system from outside, as a test does: its rig runs the engine over a file.
     ("testkit", &["activities", "workflow", "workflow-sqlite"]),
-    ("fincore", &["activities", "api", "sandbox", "workflow", "workflow-postgres", "workflow-sqlite"]),
+    ("fincore", &["activities", "api", "sandbox", "workflow", "workflow-aws", "workflow-postgres", "workflow-sqlite"]),
     ("fincore-tests", EVERYTHING),
     ("fincore-bench", EVERYTHING),
     ("xtask", &["api", "workflow", "workflow-postgres", "workflow-sqlite", "sandbox", "fincore"]),
 ];
 
 /// What looks at the whole system from outside.
-const EVERYTHING: &[&str] =
-    &["activities", "api", "fincore", "sandbox", "testkit", "workflow", "workflow-postgres", "workflow-sqlite"];
+const EVERYTHING: &[&str] = &[
+    "activities",
+    "api",
+    "fincore",
+    "sandbox",
+    "testkit",
+    "workflow",
+    "workflow-aws",
+    "workflow-postgres",
+    "workflow-sqlite",
+];
 
 /// Packages that only these may use, not even their tests excepted: they name a concrete database or provider.
 const RESERVED: &[(&str, &[&str])] = &[
     ("workflow-postgres", &["fincore", "fincore-tests", "fincore-bench", "xtask"]),
     ("workflow-sqlite", &["fincore", "fincore-tests", "fincore-bench", "testkit", "xtask"]),
+    ("workflow-aws", &["fincore", "fincore-tests", "fincore-bench"]),
     ("sandbox", &["fincore", "fincore-tests", "fincore-bench", "xtask"]),
     ("testkit", &["fincore-tests"]),
     ("fincore", &["fincore-tests", "fincore-bench", "xtask"]),

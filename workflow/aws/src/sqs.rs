@@ -1,0 +1,224 @@
+//! Amazon SQS as the queue: standard or FIFO (then one message group per payment).
+//!
+//! Telling and settling go in batches behind the caller's back; receiving polls for as long as SQS allows and keeps little
+//! more in hand than the worker takes. Every message may come twice, late, out of order or never: the row decides, and
+//! the sweeper finds what was lost. What cannot be read stays in the queue until its redrive policy moves it to the
+//! dead-letter queue.
+
+mod batch;
+mod receive;
+mod send;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::QueueAttributeName;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use workflow::port::queue::{Delivery, Queue, Receipt, Settlement, Wake};
+
+use crate::connect::{self, AwsOptions};
+use batch::{Batch, MAX_ENTRIES};
+
+/// Wakes and settlements that wait for a request. With more, SQS is not keeping up, and the sweeper helps out.
+const ROOM: usize = 10_000;
+
+/// How long a poll waits for messages: the longest that SQS allows, and so the fewest requests.
+const LONG_POLL: Duration = Duration::from_secs(20);
+
+/// Beside the poll itself, for the answer to arrive.
+const POLL_GRACE: Duration = Duration::from_secs(5);
+
+/// Polls under way at a time. Each brings up to ten messages, and is answered at once when there are some.
+const POLLERS: usize = 4;
+
+/// How a queue is used.
+#[derive(Clone, Debug)]
+pub struct SqsOptions {
+    /// The queue. A FIFO queue's ends in `.fifo`.
+    pub queue_url: String,
+    /// Where AWS is.
+    pub aws: AwsOptions,
+}
+
+impl SqsOptions {
+    /// A queue at AWS. Its region, where nothing else says it, is the one in its URL.
+    #[must_use]
+    pub fn new(queue_url: impl Into<String>, endpoint_url: Option<String>) -> Self {
+        let queue_url = queue_url.into();
+        let region = region_in(&queue_url).map(str::to_owned);
+        Self { queue_url, aws: AwsOptions { endpoint_url, region } }
+    }
+}
+
+/// `https://sqs.eu-central-1.amazonaws.com/123456789012/name` is in `eu-central-1`.
+fn region_in(queue_url: &str) -> Option<&str> {
+    let host = queue_url.split("//").nth(1)?.split('/').next()?;
+    let mut labels = host.split('.');
+    (labels.next()? == "sqs").then(|| labels.next()).flatten().filter(|_| host.contains(".amazonaws."))
+}
+
+/// Whether this process takes messages from the queue, or only tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Listening {
+    /// It polls, from the first [`Queue::receive`] on.
+    Yes,
+    /// Others do: workers elsewhere, or a Lambda event source mapping.
+    No,
+}
+
+/// An SQS queue.
+pub struct SqsQueue {
+    shared: Arc<Shared>,
+    wakes: Batch<Wake>,
+    settlements: Batch<(Receipt, Settlement)>,
+    received: Mutex<mpsc::Receiver<Delivery>>,
+    stop: CancellationToken,
+    pollers: TaskTracker,
+}
+
+/// What the tasks behind a queue use.
+pub(crate) struct Shared {
+    client: Client,
+    poller: Client,
+    queue_url: String,
+    is_fifo: bool,
+}
+
+impl SqsQueue {
+    /// A queue. Nothing is called before something is told or awaited.
+    pub async fn open(options: &SqsOptions, listening: Listening) -> Self {
+        Self::over(&connect::config(&options.aws).await, &options.queue_url, listening)
+    }
+
+    /// The same with a configuration of the caller's.
+    #[must_use]
+    pub fn over(config: &SdkConfig, queue_url: &str, listening: Listening) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(LONG_POLL + POLL_GRACE)
+            .operation_timeout((LONG_POLL + POLL_GRACE) * 2)
+            .build();
+        let poller = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts).build();
+        let shared = Arc::new(Shared {
+            client: Client::new(config),
+            poller: Client::from_conf(poller),
+            queue_url: queue_url.to_owned(),
+            is_fifo: queue_url.ends_with(".fifo"),
+        });
+        let (stop, pollers) = (CancellationToken::new(), TaskTracker::new());
+        let (hand_in, received) = mpsc::channel(POLLERS * MAX_ENTRIES);
+        if listening == Listening::Yes {
+            for _ in 0..POLLERS {
+                pollers.spawn(receive::poll(Arc::clone(&shared), hand_in.clone(), stop.clone()));
+            }
+        }
+        pollers.close();
+        let (telling, settling) = (Arc::clone(&shared), Arc::clone(&shared));
+        Self {
+            wakes: Batch::open(ROOM, move |wakes| {
+                let shared = Arc::clone(&telling);
+                Box::pin(async move { send::lost(shared.send(wakes).await.len()) })
+            }),
+            settlements: Batch::open(ROOM, move |settlements| {
+                let shared = Arc::clone(&settling);
+                Box::pin(async move { shared.settle(settlements).await })
+            }),
+            shared,
+            received: Mutex::new(received),
+            stop,
+            pollers,
+        }
+    }
+
+    /// Tells the queue at once and waits for its answer. Returns the wakes that it did not take.
+    pub async fn send(&self, wakes: Vec<Wake>) -> Vec<Wake> {
+        let mut left = Vec::new();
+        for some in wakes.chunks(MAX_ENTRIES) {
+            left.extend(self.shared.send(some.to_vec()).await);
+        }
+        left
+    }
+
+    /// Waits until everything that was told and settled has been sent, or could not be.
+    pub async fn flush(&self) {
+        self.wakes.flush().await;
+        self.settlements.flush().await;
+    }
+
+    /// What about the queue's own settings will cost time or hide failures, each with what to do about it.
+    ///
+    /// # Errors
+    /// The queue did not answer, or this process may not ask.
+    pub async fn shortcomings(&self, least_visibility: Duration) -> Result<Vec<String>, aws_sdk_sqs::Error> {
+        let asked = self.shared.client.get_queue_attributes().queue_url(&self.shared.queue_url);
+        let answer = asked.attribute_names(QueueAttributeName::All).send().await?;
+        let attribute = |name: QueueAttributeName| answer.attributes().and_then(|all| all.get(&name));
+        let mut found = Vec::new();
+        if attribute(QueueAttributeName::RedrivePolicy).is_none() {
+            found.push("the queue has no redrive policy, so messages that cannot be read come again for days: give it a dead-letter queue".to_owned());
+        }
+        let visibility = attribute(QueueAttributeName::VisibilityTimeout).and_then(|seconds| seconds.parse().ok());
+        if let Some(seconds) = visibility.filter(|seconds| Duration::from_secs(*seconds) < least_visibility) {
+            let least = least_visibility.as_secs();
+            found.push(format!("the queue's visibility timeout is {seconds} s, so messages come again while they are worked on: set {least} s or more"));
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    fn tell(&self, wakes: Vec<Wake>) {
+        let refused = wakes.into_iter().filter_map(|wake| self.wakes.put(wake).err()).count();
+        if refused > 0 {
+            send::lost(refused);
+        }
+    }
+
+    async fn receive(&self, max: usize) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        if self.received.lock().await.recv_many(&mut deliveries, max).await == 0 {
+            // Closed: there will be none.
+            std::future::pending::<()>().await;
+        }
+        deliveries
+    }
+
+    fn settle(&self, receipt: Receipt, settlement: Settlement) {
+        if self.settlements.put((receipt, settlement)).is_err() {
+            metrics::counter!("fincore_queue_unsettled_total").increment(1);
+        }
+    }
+
+    async fn close(&self) {
+        self.stop.cancel();
+        self.pollers.wait().await;
+        let mut received = self.received.lock().await;
+        received.close();
+        while let Some(delivery) = received.recv().await {
+            if let Some(receipt) = delivery.receipt {
+                self.settle(receipt, Settlement::Again(Duration::ZERO));
+            }
+        }
+        self.flush().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::region_in;
+
+    #[test]
+    fn the_region_is_read_from_a_queues_url_at_aws_only() {
+        assert_eq!(region_in("https://sqs.eu-central-1.amazonaws.com/123456789012/payments"), Some("eu-central-1"));
+        assert_eq!(region_in("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/payments.fifo"), Some("cn-north-1"));
+        assert_eq!(region_in("http://sqs.us-east-1.localhost:4566/000000000000/payments"), None);
+        assert_eq!(region_in("http://127.0.0.1:4566/000000000000/payments"), None);
+        assert_eq!(region_in(""), None);
+    }
+}
