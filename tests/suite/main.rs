@@ -35,6 +35,7 @@ pub(crate) use on_each_store;
 
 mod charges;
 mod crashes;
+mod emulators;
 mod failover;
 mod faults;
 mod fuzz;

@@ -9,10 +9,10 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use tokio::process::Command;
 
-use crate::postgres::{self, Server};
+use crate::services::{self, Services};
 use crate::{generated, prerequisites, process, queries, tidy, tools};
 
-/// Tells the tests that PostgreSQL is left out on purpose; without it a missing server is a failure.
+/// Tells the tests that PostgreSQL and all other servers are left out on purpose.
 const SQLITE_ONLY_VARIABLE: &str = "FINCORE_TEST_SQLITE_ONLY";
 
 #[derive(Args)]
@@ -27,10 +27,10 @@ pub(crate) struct Options {
 
 /// Runs the steps in order, stops at the first that fails, and says where the time went.
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let mut server = None;
+    let mut started = None;
     let mut times = Times::new(if options.quick { QUICK_STEPS } else { STEPS });
-    let outcome = if options.quick { quick(&mut times).await } else { full(&mut times, &mut server).await };
-    let kept = server.filter(|_| options.keep).map(Server::keep);
+    let outcome = if options.quick { quick(&mut times).await } else { full(&mut times, &mut started).await };
+    let kept = started.filter(|_| options.keep).map(|services: Services| services.postgres.keep());
     println!("\n{}", times.table());
     if let Some(kept) = kept {
         println!("The PostgreSQL server stays up:\n{kept}\n");
@@ -45,28 +45,30 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 
 const STEPS: usize = 11;
 
-async fn full(times: &mut Times, server: &mut Option<Server>) -> Result<()> {
+async fn full(times: &mut Times, started: &mut Option<Services>) -> Result<()> {
     let programs = times.step(&PREREQUISITES, find_prerequisites()).await?;
-    let server = &*server.insert(times.step(&POSTGRES, Server::start(programs)).await?);
+    let services = &*started.insert(times.step(&SERVICES, Services::start(programs)).await?);
     let tools = times.step(&TOOLS, tools::install()).await?;
     times.step(&FORMATTING, process::run(&mut formatting())).await?;
     times.step(&LINTS, process::run(&mut lints())).await?;
     times.step(&GENERATED, async { generated::check() }).await?;
     times.step(&TIDY, async { tidy::check() }).await?;
-    times.step(&TESTS, tests(Stores::Both(server))).await?;
+    times.step(&TESTS, tests(Servers::All(services))).await?;
     times.step(&THIRD_PARTY, tools::check(&tools)).await?;
-    times.step(&QUERIES, queries::check(server)).await?;
+    times.step(&QUERIES, queries::check(&services.postgres)).await?;
     times.step(&DOCS, process::run(&mut docs())).await
 }
 
 const QUICK_STEPS: usize = 3;
 
 async fn quick(times: &mut Times) -> Result<()> {
-    println!("QUICK: no PostgreSQL, third-party checks, tidy rules, generated files, checked queries or docs.");
+    println!(
+        "QUICK: no PostgreSQL, emulators, third-party checks, tidy rules, generated files, checked queries or docs."
+    );
     prerequisites::c_compiler()?;
     times.step(&FORMATTING, process::run(&mut formatting())).await?;
     times.step(&LINTS, process::run(&mut lints())).await?;
-    times.step(&QUICK_TESTS, tests(Stores::SqliteOnly)).await
+    times.step(&QUICK_TESTS, tests(Servers::None)).await
 }
 
 /// What a person reads about a step: what it is, and what to do when it fails.
@@ -77,7 +79,7 @@ struct Step {
 
 const PREREQUISITES: Step =
     Step { title: "prerequisites", remedy: "install what is named above, then run the gate again" };
-const POSTGRES: Step = Step { title: "PostgreSQL", remedy: "read the server's words above" };
+const SERVICES: Step = Step { title: "servers", remedy: "read the server's words above; alone: cargo xtask services" };
 const TOOLS: Step = Step { title: "third-party tools", remedy: "see above what could not be installed" };
 const FORMATTING: Step = Step { title: "formatting", remedy: "cargo fmt --all" };
 const LINTS: Step = Step {
@@ -86,10 +88,8 @@ const LINTS: Step = Step {
 };
 const GENERATED: Step = Step { title: "generated files", remedy: "cargo xtask generate, and commit what it writes" };
 const TIDY: Step = Step { title: "tidy rules", remedy: "each line above says what to do; alone: cargo xtask tidy" };
-const TESTS: Step = Step {
-    title: "tests",
-    remedy: "to debug against a server that stays up, in another terminal: cargo xtask postgres",
-};
+const TESTS: Step =
+    Step { title: "tests", remedy: "to debug against servers that stay up, in another terminal: cargo xtask services" };
 const QUICK_TESTS: Step = Step { title: "tests (SQLite only)", remedy: "see the failed tests above" };
 const THIRD_PARTY: Step =
     Step { title: "third-party checks", remedy: "see the failed tests above; alone: cargo xtask third-party" };
@@ -115,25 +115,31 @@ fn docs() -> Command {
     command
 }
 
-/// The databases the tests run on.
+/// What the tests find.
 #[derive(Clone, Copy)]
-enum Stores<'a> {
-    Both(&'a Server),
-    SqliteOnly,
+enum Servers<'a> {
+    All(&'a Services),
+    /// Nothing but SQLite.
+    None,
 }
 
-impl Stores<'_> {
+impl Servers<'_> {
     fn tell(self, command: &mut Command) {
         match self {
-            Self::Both(server) => command.env_remove(SQLITE_ONLY_VARIABLE).envs(server.variables()),
-            Self::SqliteOnly => command.env_remove(postgres::URL_VARIABLE).env(SQLITE_ONLY_VARIABLE, "1"),
+            Self::All(services) => command.env_remove(SQLITE_ONLY_VARIABLE).envs(services.variables()),
+            Self::None => {
+                for variable in services::URL_VARIABLES {
+                    command.env_remove(variable);
+                }
+                command.env(SQLITE_ONLY_VARIABLE, "1")
+            }
         };
     }
 }
 
 /// All tests but those with third-party tools, which are a step of their own. With nextest where it is installed,
 /// which runs no examples in docs; those always run with cargo's own runner.
-async fn tests(stores: Stores<'_>) -> Result<()> {
+async fn tests(servers: Servers<'_>) -> Result<()> {
     let mut runs = vec![process::cargo(["test", "--workspace", "--locked", "--", "--skip", tools::MODULE])];
     if process::has_nextest().await {
         runs = vec![
@@ -142,7 +148,7 @@ async fn tests(stores: Stores<'_>) -> Result<()> {
         ];
     }
     for mut run in runs {
-        stores.tell(&mut run);
+        servers.tell(&mut run);
         process::run(&mut run).await?;
     }
     Ok(())

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod bench;
+mod emulators;
 mod fuzz;
 mod gate;
 mod generated;
@@ -18,6 +19,7 @@ mod postgres;
 mod prerequisites;
 mod process;
 mod queries;
+mod services;
 mod tidy;
 mod tools;
 
@@ -41,6 +43,8 @@ enum Command {
     Sqlx,
     /// Start a throw-away PostgreSQL for development and stop it on Ctrl-C.
     Postgres,
+    /// Start all servers that the tests need, for development, and stop them on Ctrl-C.
+    Services,
     /// Build the benchmark in release mode and run it against a throw-away PostgreSQL.
     Bench(bench::Options),
     /// Install tools of others below target/ and check the PSP gateways against them.
@@ -86,6 +90,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Generate(GenerateOptions { check: false }) => generated::write(),
         Command::Sqlx => queries::write().await,
         Command::Postgres => postgres::serve().await,
+        Command::Services => services::serve().await,
         Command::Bench(options) => bench::run(options).await,
         Command::Fuzz(options) => fuzz::run(options).await,
         Command::ThirdParty => tools::run().await,

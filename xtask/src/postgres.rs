@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -16,7 +16,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::Pg
 use tempfile::TempDir;
 
 use crate::prerequisites::{self, Programs};
-use crate::process;
+use crate::process::{self, free_port};
+use crate::services;
 
 /// What a test or the program is told: the tests create databases of their own from it, so it is a superuser's.
 pub(crate) const URL_VARIABLE: &str = "FINCORE_TEST_POSTGRES_URL";
@@ -109,7 +110,7 @@ impl Server {
     }
 
     fn exports(&self) -> String {
-        self.variables().map(|(name, value)| format!("export {name}={value}")).join("\n")
+        services::exports(&self.variables())
     }
 
     async fn create_cluster(&self) -> Result<()> {
@@ -245,9 +246,4 @@ fn account(accounts: &str, name: &str) -> Option<User> {
     let fields = lines.find(|fields| fields.first() == Some(&name))?;
     let (uid, gid) = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
     Some(User { name: name.to_owned(), uid, gid })
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on the loopback interface")?;
-    Ok(listener.local_addr()?.port())
 }

@@ -4,7 +4,8 @@
 //! needs the terminal to itself.
 
 use std::ffi::{OsStr, OsString};
-use std::process::{Command as BlockingCommand, Stdio};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Command as BlockingCommand, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -43,12 +44,17 @@ pub(crate) async fn has_nextest() -> bool {
     run_quietly(&mut cargo(["nextest", "--version"])).await.is_ok()
 }
 
+/// A port of the loopback interface that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on the loopback interface")?;
+    Ok(listener.local_addr()?.port())
+}
+
 /// Runs a program to its end with our output; an exit status other than zero is an error.
 pub(crate) async fn run(command: &mut Command) -> Result<()> {
     let name = printed(command);
     println!("$ {name}");
-    command.stdin(Stdio::null()).process_group(0);
-    let mut program = Program { child: command.spawn().with_context(|| format!("cannot start {name}"))? };
+    let mut program = Program::start(command)?;
     let status = program.child.wait().await.with_context(|| format!("cannot wait for {name}"))?;
     if status.success() {
         return Ok(());
@@ -82,8 +88,21 @@ fn printed(command: &Command) -> String {
 }
 
 /// A running program and all it has started; dropping it ends them.
-struct Program {
+pub(crate) struct Program {
     child: Child,
+}
+
+impl Program {
+    /// In a process group of its own: a Ctrl-C in the terminal is for us, and we stop what we started.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let started = command.stdin(Stdio::null()).process_group(0).spawn();
+        Ok(Self { child: started.with_context(|| format!("cannot start {}", printed(command)))? })
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("cannot look after a program")
+    }
 }
 
 impl Drop for Program {

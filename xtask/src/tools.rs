@@ -1,8 +1,9 @@
-//! `cargo xtask third-party`: installs the tools of others that the tests run, and runs the tests that need them.
+//! `cargo xtask third-party`: installs the tools of others that the tests run, and runs the tests that need them. The
+//! emulators of AWS, which the ordinary tests need, are installed here too.
 //!
 //! Everything goes below `target/third_party`, in the versions that `tests/third_party` pins, from the package
 //! registries of Python and Node. What is installed stays until a pin or an interpreter changes, so that later runs
-//! need no network. Deliberately not here: what is checked (`tests/suite/third_party`).
+//! need no network. Deliberately not here: what is checked (`tests/suite/third_party`), and starting the emulators.
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,6 +25,21 @@ pub(crate) const MODULE: &str = "third_party::";
 const OFFLINE: &str = "The registry is needed once; later runs need no network. Check the network, or pip's or npm's \
                        settings for a mirror, and run it again. Everything but these checks: cargo xtask test --quick";
 
+/// Python packages that are installed together.
+struct Packages {
+    /// A file of `tests/third_party`.
+    requirements: &'static str,
+    options: &'static [&'static str],
+}
+
+const PYTHON_TOOLS: &[Packages] = &[
+    Packages { requirements: "build-requirements.txt", options: &[] },
+    Packages { requirements: "requirements.txt", options: &["--no-build-isolation"] },
+];
+const EMULATOR_PACKAGES: &[Packages] = &[Packages { requirements: "emulators.txt", options: &[] }];
+/// The folder of the emulators' environment.
+const EMULATORS: &str = "emulators";
+
 /// Installs and checks, without the rest of the gate.
 pub(crate) async fn run() -> Result<()> {
     check(&install().await?).await
@@ -36,15 +52,22 @@ pub(crate) struct Tools {
 
 /// Installs what is not there yet.
 pub(crate) async fn install() -> Result<Tools> {
-    let tools = Tools { folder: crate::root().join("target/third_party") };
-    fs::create_dir_all(&tools.folder).with_context(|| format!("cannot create {}", tools.folder.display()))?;
+    let tools = Tools::folder()?;
     PYTHON.find_or_install().await?;
     NODE.find_or_install().await?;
-    tools.python().await?;
+    tools.python("python", PYTHON_TOOLS).await?;
     tools.node().await?;
     tools.document().await?;
     println!("third-party tools in {}", tools.folder.display());
     Ok(tools)
+}
+
+/// Installs the emulators of AWS if they are not there yet, and says where their programs are.
+pub(crate) async fn emulators() -> Result<PathBuf> {
+    let tools = Tools::folder()?;
+    PYTHON.find_or_install().await?;
+    tools.python(EMULATORS, EMULATOR_PACKAGES).await?;
+    Ok(tools.folder.join(EMULATORS).join("bin"))
 }
 
 /// Runs the tests that need the tools.
@@ -58,20 +81,25 @@ pub(crate) async fn check(tools: &Tools) -> Result<()> {
 }
 
 impl Tools {
-    /// A virtual environment with the pinned packages.
-    async fn python(&self) -> Result<()> {
-        let stamp = self.stamp("python", &["build-requirements.txt", "requirements.txt"], &["python3", "--version"])?;
+    fn folder() -> Result<Self> {
+        let folder = crate::root().join("target/third_party");
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// A virtual environment with pinned packages.
+    async fn python(&self, name: &str, packages: &[Packages]) -> Result<()> {
+        let files: Vec<&str> = packages.iter().map(|packages| packages.requirements).collect();
+        let stamp = self.stamp(name, &files, &["python3", "--version"])?;
         if stamp.is_current() {
             return Ok(());
         }
-        let environment = self.fresh("python")?;
+        let environment = self.fresh(name)?;
         process::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&environment)).await?;
-        for (requirements, options) in
-            [("build-requirements.txt", [].as_slice()), ("requirements.txt", &["--no-build-isolation"])]
-        {
+        for Packages { requirements, options } in packages {
             println!("installing Python packages: {requirements}");
             let mut pip = Command::new(environment.join("bin/pip"));
-            pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]).args(options);
+            pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]).args(*options);
             process::run_quietly(pip.arg("-r").arg(pinned(requirements))).await.context(OFFLINE)?;
         }
         stamp.leave()
