@@ -13,8 +13,8 @@ use workflow::port::store::{Due, WebhookEvent};
 
 use crate::psps::Psps;
 
-/// Payments in one sweep. The next sweep takes the next ones, whatever became of these.
-const SWEEP_LIMIT: u32 = 500;
+/// Payments in one sweep, at most. The next sweep takes the next ones, whatever became of these.
+pub const SWEEP_LIMIT: u32 = 500;
 
 /// Webhook events read at a time.
 const MATCH_LIMIT: u32 = 100;

@@ -65,6 +65,20 @@ pub struct WorkerOptions {
     pub drain_timeout: Duration,
 }
 
+impl Default for WorkerOptions {
+    /// A worker that is driven from outside: it has a name in common with others, and nothing in a loop of its own.
+    fn default() -> Self {
+        Self {
+            name: "worker".to_owned(),
+            concurrency: 1,
+            sweep_every: Duration::from_secs(1),
+            sweep_grace: Duration::ZERO,
+            longest_call: Duration::MAX,
+            drain_timeout: Duration::ZERO,
+        }
+    }
+}
+
 /// Until when a worker works: until it is told to stop, and where its own time is counted, no longer than that.
 #[derive(Clone, Debug)]
 pub struct Until {

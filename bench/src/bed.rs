@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use activities::gateway::accounts::Purpose;
 use activities::psps::Psps;
 use anyhow::Context;
 use fincore::app::{self, Workers};
@@ -16,7 +17,7 @@ use sandbox::{Sandbox, WebhookMode};
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
-use workflow::port::clock::SystemClock;
+use workflow::port::clock::{Clock, SystemClock};
 
 use crate::clients::{Caller, Insider, Until};
 use crate::floor::postgres::PostgresFloor;
@@ -108,7 +109,8 @@ impl Bed {
             Database::Postgres => Gauges::of_server(&args.postgres_url).await?,
             Database::Sqlite => Gauges::of_file(),
         };
-        let psps = app::psps(&settings, Arc::new(SystemClock))?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock)?;
         let (cells, psp, url) = (AtomicU64::new(0), Arc::new(psp), urls.completing);
         Ok(Self { database, url, starting, completing, floor, psps, psp, gauges, cells, _folder: folder })
     }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use activities::gateway::accounts::Purpose;
 use activities::psps::Psps;
 use anyhow::Context;
 use api::KeyMode;
@@ -39,8 +40,10 @@ impl System {
         let store = app::open_store(&settings, Schema::Migrate).await?;
         let (secret, merchant) = key(store.as_ref()).await?;
         let observed = Observed { store, counters: Arc::clone(&counters), ends: Arc::clone(&ends) };
-        let psps = app::psps(&settings, Arc::new(SystemClock))?;
-        let engine = app::engine(Arc::new(observed), &psps, workers, Arc::new(SystemClock));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock)?;
+        let queue = app::queue(&settings, workers).await;
+        let engine = app::engine(Arc::new(observed), queue, &psps, clock);
         let listener = app::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();

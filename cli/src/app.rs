@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use activities::gateway::breaker::BreakerPolicy;
-use activities::gateway::{adyen, client, stripe};
-use activities::psps::{Psp, Psps};
+use activities::gateway::accounts::{self, Purpose};
+use activities::psps::Psps;
 use activities::worker::{Worker, WorkerOptions};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,13 +16,16 @@ use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::local_queue::{LocalQueue, NoQueue};
 use workflow::port::clock::{Clock, SystemRandom};
-use workflow::port::gateway::{Gateway, LONGEST_KEY};
 use workflow::port::queue::Queue;
 use workflow::port::store::Store;
+use workflow_aws::sqs::{self, Listening, SqsQueue};
 use workflow_postgres::{PostgresOptions, PostgresStore};
 use workflow_sqlite::{SqliteOptions, SqliteStore};
 
-use crate::settings::{self, Settings};
+use crate::settings::{self, QueueKind, Settings};
+
+/// A message should stay invisible for as long as a worker may hold its payment: a lease and a little.
+const LEAST_VISIBILITY: Duration = Duration::from_secs(90);
 
 /// Whether a worker in the same process listens to what the engine tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,13 +77,35 @@ async fn checked(store: Arc<dyn Store>) -> anyhow::Result<Arc<dyn Store>> {
     Ok(store)
 }
 
-/// An engine over a store, and the queue between it and the workers.
+/// The queue of the settings, between the engine and the workers.
+pub async fn queue(settings: &Settings, workers: Workers) -> Arc<dyn Queue> {
+    match (settings.queue, workers) {
+        (QueueKind::Local, Workers::Here) => Arc::new(LocalQueue::new()),
+        (QueueKind::Local, Workers::Elsewhere) => Arc::new(NoQueue),
+        (QueueKind::Sqs, workers) => {
+            let listening = if workers == Workers::Here { Listening::Yes } else { Listening::No };
+            Arc::new(SqsQueue::open(&settings.sqs(), listening).await)
+        }
+    }
+}
+
+/// Warns of what the SQS queue's own settings will cost.
+pub async fn look_at_sqs(settings: &Settings) {
+    let queue = SqsQueue::open(&settings.sqs(), Listening::No).await;
+    match queue.shortcomings(LEAST_VISIBILITY).await {
+        Ok(found) => {
+            found.iter().for_each(|shortcoming| tracing::warn!(queue = settings.sqs_queue_url, "{shortcoming}"))
+        }
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(queue = settings.sqs_queue_url, error, "cannot read the queue's settings; going on");
+        }
+    }
+}
+
+/// An engine over a store and a queue.
 #[must_use]
-pub fn engine(store: Arc<dyn Store>, psps: &Psps, workers: Workers, clock: Arc<dyn Clock>) -> Arc<Engine> {
-    let queue: Arc<dyn Queue> = match workers {
-        Workers::Here => Arc::new(LocalQueue::new()),
-        Workers::Elsewhere => Arc::new(NoQueue),
-    };
+pub fn engine(store: Arc<dyn Store>, queue: Arc<dyn Queue>, psps: &Psps, clock: Arc<dyn Clock>) -> Arc<Engine> {
     Arc::new(Engine::new(store, queue, clock, Arc::new(SystemRandom), psps.capabilities()))
 }
 
@@ -91,11 +116,12 @@ pub fn worker(engine: Arc<Engine>, psps: Arc<Psps>, settings: &Settings, workers
         name: format!("{}-{}", hostname(), std::process::id()),
         concurrency: settings.worker_concurrency,
         sweep_every: settings.sweep_every(),
-        sweep_grace: match workers {
-            Workers::Here => settings.sweep_every() * 2,
-            Workers::Elsewhere => std::time::Duration::ZERO,
+        sweep_grace: match (settings.queue, workers) {
+            (QueueKind::Local, Workers::Here) => settings.sweep_every() * 2,
+            (QueueKind::Local, Workers::Elsewhere) => Duration::ZERO,
+            (QueueKind::Sqs, _) => sqs::GRACE,
         },
-        longest_call: std::time::Duration::MAX,
+        longest_call: Duration::MAX,
         drain_timeout: settings.drain_timeout(),
     };
     Worker::new(engine, psps, options)
@@ -110,45 +136,14 @@ fn hostname() -> String {
 ///
 /// # Errors
 /// A secret is missing or a placeholder, or the URL cannot be used; says which.
-pub fn psps(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<Psps>> {
-    let connections = client::Connections::new().context("cannot set up the HTTP client")?;
-    let mut accounts = settings.psps.clone();
-    accounts.entry(settings.psp.clone()).or_insert_with(|| settings::accounts::Account::Stripe {
+pub fn psps(settings: &Settings, purpose: Purpose, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Psps>> {
+    let mut all = settings.psps.clone();
+    all.entry(settings.psp.clone()).or_insert_with(|| accounts::Account::Stripe {
         url: Some(settings.stripe_url.clone()),
         api_key: settings.stripe_secret_key.clone(),
         webhook_secret: settings.stripe_webhook_secret.clone(),
     });
-    let psps = accounts.iter().map(|(name, account)| {
-        let (gateway, account) = gateway(name, account).with_context(|| {
-            let variable = format!("FINCORE_PSPS_{}_…", name.to_ascii_uppercase());
-            format!("cannot set up the PSP account {name}: set its url, api_key and webhook_secret ({variable}; for the first account FINCORE_STRIPE_URL, …_SECRET_KEY and …_WEBHOOK_SECRET do as well)")
-        })?;
-        let longest = gateway.capabilities().key_max_bytes;
-        anyhow::ensure!(LONGEST_KEY <= longest, "{name} takes idempotency keys of {longest} bytes, and ours have {LONGEST_KEY}");
-        let client =
-            client::PspClient::sharing(&connections, account, Arc::clone(&clock), BreakerPolicy::default());
-        Ok(Psp { gateway, client })
-    });
-    Ok(Arc::new(Psps::new(psps.collect::<anyhow::Result<_>>()?)))
-}
-
-fn gateway(name: &str, account: &settings::accounts::Account) -> anyhow::Result<(Arc<dyn Gateway>, client::Account)> {
-    use settings::accounts::{Account, separated};
-
-    match account {
-        Account::Stripe { url, api_key, webhook_secret } => {
-            let config = stripe::StripeConfig::new(name, separated(webhook_secret))?;
-            let url = url.as_deref().unwrap_or(stripe::BASE_URL);
-            let account = stripe::account(name, url, api_key.clone())?;
-            Ok((Arc::new(stripe::Stripe::new(config)), account))
-        }
-        Account::Adyen { url, merchant_account, api_key, webhook_secret, webhook_user, webhook_password } => {
-            let basic = webhook_user.as_ref().map(|user| adyen::BasicAuth::new(user, webhook_password)).transpose()?;
-            let config = adyen::AdyenConfig::new(name, merchant_account, separated(webhook_secret), basic)?;
-            let account = adyen::account(name, url, api_key.clone())?;
-            Ok((Arc::new(adyen::Adyen::new(config)), account))
-        }
-    }
+    Ok(Arc::new(accounts::psps(&all, purpose, clock)?))
 }
 
 /// Where the API listens, known before anything is served.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use activities::gateway::accounts::Purpose;
 use activities::psps::Psps;
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -68,9 +69,10 @@ impl System {
         settings.stripe_url = sandbox.url().to_owned();
         settings.stripe_secret_key = SANDBOX_KEY.into();
         settings.stripe_webhook_secret = SANDBOX_WEBHOOK_SECRET.into();
-        let psps = app::psps(&settings, Arc::clone(&clock))?;
+        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock)?;
         let store = app::open_store(&settings, Schema::Migrate).await?;
-        let engine = app::engine(Arc::clone(&store), &psps, Workers::Here, clock);
+        let queue = app::queue(&settings, Workers::Here).await;
+        let engine = app::engine(Arc::clone(&store), queue, &psps, clock);
         let running = run(engine, psps, listener, settings, metrics, &stop);
         Ok(Self { address, store, sandbox: Arc::new(sandbox), stop, running })
     }

@@ -44,11 +44,13 @@ pub(crate) async fn redrive(knobs: &Knobs, redrive: &Redrive) -> anyhow::Result<
     let settings = Settings::read(knobs)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
     // A redrive calls no PSP, so it needs no account's secrets.
-    let engine = app::engine(store, &Psps::default(), Workers::Elsewhere, Arc::new(SystemClock));
+    let queue = app::queue(&settings, Workers::Elsewhere).await;
+    let engine = app::engine(store, Arc::clone(&queue), &Psps::default(), Arc::new(SystemClock));
     let charge = engine
         .redrive(redrive.charge, &redrive.operator, &redrive.reason)
         .await
         .with_context(|| format!("{} was not redriven", redrive.charge))?;
+    queue.close().await;
     println!("{} is {} now: a worker asks the PSP before it repeats anything.", charge.id, charge.state);
     Ok(ExitCode::SUCCESS)
 }

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use activities::gateway::accounts::Purpose;
 use tokio_util::sync::CancellationToken;
-use workflow::port::clock::SystemClock;
+use workflow::port::clock::{Clock, SystemClock};
 
 use crate::app::{self, Schema, Workers};
 use crate::args::{Serve, Work};
-use crate::settings::{Knobs, Settings};
+use crate::settings::{Knobs, QueueKind, Settings};
 use crate::telemetry;
 
 /// Rounds of `fincore work --once`: far more than one charge takes, so that one that cannot move does not hold it up.
@@ -19,12 +20,13 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     let settings = Settings::read(knobs)?;
     telemetry::start_logging(&settings)?;
     let metrics = telemetry::start_metrics()?;
-    let clock = Arc::new(SystemClock);
-    let psps = app::psps(&settings, clock.clone())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
     let listener = app::listen(settings.listen).await?;
     let workers = if serve.with_worker { Workers::Here } else { Workers::Elsewhere };
-    let engine = app::engine(store, &psps, workers, clock);
+    let queue = app::queue(&settings, workers).await;
+    let engine = app::engine(store, Arc::clone(&queue), &psps, clock);
     let stop = stop_when_asked();
     tracing::info!(address = %listener.local_addr()?, worker = serve.with_worker, "serving");
     let working = serve.with_worker.then(|| {
@@ -36,6 +38,7 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     if let Some(working) = working {
         working.await?;
     }
+    queue.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -44,22 +47,33 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
 pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
     telemetry::start_logging(&settings)?;
-    let clock = Arc::new(SystemClock);
-    let psps = app::psps(&settings, clock.clone())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let psps = app::psps(&settings, Purpose::Calls, &clock)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
-    let engine = app::engine(store, &psps, Workers::Elsewhere, clock);
-    let worker = app::worker(engine, psps, &settings, Workers::Elsewhere);
+    // Who works once looks for itself. Otherwise a queue that others tell is listened to.
+    let workers = match settings.queue {
+        QueueKind::Sqs if !work.once => Workers::Here,
+        QueueKind::Sqs | QueueKind::Local => Workers::Elsewhere,
+    };
+    let queue = app::queue(&settings, workers).await;
+    let engine = app::engine(store, Arc::clone(&queue), &psps, clock);
+    let worker = app::worker(engine, psps, &settings, workers);
     if work.once {
         for _ in 0..ROUNDS {
             if worker.run_once().await? == 0 {
+                queue.close().await;
                 println!("Nothing is due any more.");
                 return Ok(ExitCode::SUCCESS);
             }
         }
         anyhow::bail!("payments are still due after {ROUNDS} rounds; the log says what keeps them");
     }
+    if settings.queue == QueueKind::Sqs {
+        app::look_at_sqs(&settings).await;
+    }
     tracing::info!(concurrency = settings.worker_concurrency, "working");
     worker.run(stop_when_asked()).await;
+    queue.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,9 @@ use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use accounts::{Account, Merchant};
+use accounts::Merchant;
+use activities::gateway::accounts::{self as psp_accounts, Account};
+use workflow_aws::sqs::SqsOptions;
 
 /// Settings as given on the command line or in the environment. Every one may also stand in the file, under the same
 /// name.
@@ -53,6 +55,18 @@ pub struct Knobs {
     #[arg(long, global = true, env = "FINCORE_STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stripe_webhook_secret: Option<String>,
+    /// What tells workers of payments: local (within this process; others sweep) or sqs
+    #[arg(long, global = true, env = "FINCORE_QUEUE", value_name = "local|sqs")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueKind>,
+    /// URL of the SQS queue; a FIFO queue's ends in .fifo
+    #[arg(long, global = true, env = "FINCORE_SQS_QUEUE_URL", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sqs_queue_url: Option<String>,
+    /// Endpoint of AWS instead of the region's own: a VPC endpoint, or an emulator
+    #[arg(long, global = true, env = "FINCORE_AWS_ENDPOINT_URL", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aws_endpoint_url: Option<String>,
     /// Payments one worker works on at the same time
     #[arg(long, global = true, env = "FINCORE_WORKER_CONCURRENCY", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +99,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// What carries wakes from those who commit to those who work.
+#[derive(clap::ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueKind {
+    /// Memory, within one process. Workers in other processes sweep.
+    Local,
+    /// Amazon SQS.
+    Sqs,
+}
+
 /// What the program goes by.
 #[derive(Deserialize, Debug, Clone)]
 #[serde(deny_unknown_fields, default)]
@@ -109,6 +133,12 @@ pub struct Settings {
     pub stripe_secret_key: SecretString,
     /// Signing secrets of the PSP's webhooks, separated by a comma.
     pub stripe_webhook_secret: SecretString,
+    /// What tells workers of payments.
+    pub queue: QueueKind,
+    /// The SQS queue.
+    pub sqs_queue_url: String,
+    /// Endpoint of AWS, if not the region's own.
+    pub aws_endpoint_url: Option<String>,
     /// Payments one worker works on at the same time.
     pub worker_concurrency: usize,
     /// Time between two sweeps.
@@ -135,6 +165,9 @@ impl Default for Settings {
             stripe_url: "https://api.stripe.com".into(),
             stripe_secret_key: SecretString::default(),
             stripe_webhook_secret: SecretString::default(),
+            queue: QueueKind::Local,
+            sqs_queue_url: String::new(),
+            aws_endpoint_url: None,
             worker_concurrency: 256,
             sweep_every_ms: 500,
             drain_timeout_ms: 25_000,
@@ -162,7 +195,7 @@ impl Settings {
         };
         table.extend(toml::Table::try_from(knobs).context("cannot read the flags")?);
         let mut settings: Self = toml::Value::Table(table).try_into().context("cannot use the settings")?;
-        settings.psps = accounts::with_environment(settings.psps, &|name| std::env::var(name).ok());
+        settings.psps = psp_accounts::with_environment(settings.psps, &|name| std::env::var(name).ok());
         settings.check()?;
         Ok(settings)
     }
@@ -172,6 +205,14 @@ impl Settings {
         in_bounds("worker_concurrency", self.worker_concurrency as u64, 1, 10_000)?;
         in_bounds("sweep_every_ms", self.sweep_every_ms, 10, 600_000)?;
         in_bounds("drain_timeout_ms", self.drain_timeout_ms, 0, 600_000)?;
+        if self.queue == QueueKind::Sqs && !is_http(&self.sqs_queue_url) {
+            bail!(
+                "queue is sqs, so sqs_queue_url must be the queue's URL (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME)"
+            );
+        }
+        if self.aws_endpoint_url.as_deref().is_some_and(|url| !is_http(url)) {
+            bail!("aws_endpoint_url must begin with https:// or http://");
+        }
         accounts::check(&self.psp, &self.fallback_psps, &self.psps, &self.merchants)
     }
 
@@ -180,6 +221,12 @@ impl Settings {
     pub fn uses_postgres(&self) -> bool {
         let url = self.database_url.expose_secret();
         url.starts_with("postgres://") || url.starts_with("postgresql://")
+    }
+
+    /// The SQS queue and how to reach it.
+    #[must_use]
+    pub fn sqs(&self) -> SqsOptions {
+        SqsOptions::new(self.sqs_queue_url.clone(), self.aws_endpoint_url.clone())
     }
 
     /// Time between two sweeps.
@@ -193,6 +240,10 @@ impl Settings {
     pub fn drain_timeout(&self) -> Duration {
         Duration::from_millis(self.drain_timeout_ms)
     }
+}
+
+fn is_http(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("http://")
 }
 
 fn in_bounds(name: &str, value: u64, least: u64, most: u64) -> anyhow::Result<()> {

@@ -1,71 +1,13 @@
-//! PSP accounts beyond the first: tables of the settings file, with secrets from the environment, and who is charged where.
+//! Which PSP accounts there are and who is charged where, as far as the settings file says it.
 //!
-//! Not here: making gateways of them (`app.rs`).
+//! Not here: the accounts themselves, and gateways made of them (`activities::gateway::accounts`).
 
 use std::collections::BTreeMap;
 
+use activities::gateway::accounts::Account;
 use anyhow::{Context, bail};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use workflow::ids::MerchantId;
-
-/// One account at a PSP, as a table `[psps.NAME]` of the file.
-#[derive(Deserialize, Clone, Debug)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Account {
-    /// PaymentIntents.
-    Stripe {
-        /// Base URL.
-        url: Option<String>,
-        /// Opens the API.
-        #[serde(default)]
-        api_key: SecretString,
-        /// Signing secrets of its webhooks, separated by a comma.
-        #[serde(default)]
-        webhook_secret: SecretString,
-    },
-    /// The Checkout API.
-    Adyen {
-        /// Base URL with the API's version: the test system's, or the merchant's own in production.
-        url: String,
-        /// Whose payments.
-        merchant_account: String,
-        /// Opens the API.
-        #[serde(default)]
-        api_key: SecretString,
-        /// HMAC keys of its webhooks in hexadecimal, separated by a comma.
-        #[serde(default)]
-        webhook_secret: SecretString,
-        /// User of its webhooks, where basic authentication is set up, too.
-        webhook_user: Option<String>,
-        /// The password that goes with it.
-        #[serde(default)]
-        webhook_password: SecretString,
-    },
-}
-
-impl Account {
-    /// Takes the secrets that stand in the environment, where they are better kept than in a file.
-    fn with_environment(mut self, name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Self {
-        let secret = |what: &str, in_file: &mut SecretString| {
-            if let Some(value) = variable(&format!("FINCORE_PSPS_{}_{what}", name.to_ascii_uppercase())) {
-                *in_file = value.into();
-            }
-        };
-        match &mut self {
-            Self::Stripe { api_key, webhook_secret, .. } => {
-                secret("API_KEY", api_key);
-                secret("WEBHOOK_SECRET", webhook_secret);
-            }
-            Self::Adyen { api_key, webhook_secret, webhook_password, .. } => {
-                secret("API_KEY", api_key);
-                secret("WEBHOOK_SECRET", webhook_secret);
-                secret("WEBHOOK_PASSWORD", webhook_password);
-            }
-        }
-        self
-    }
-}
 
 /// Where one merchant's charges go, as a table `[merchants.ID]` of the file.
 #[derive(Deserialize, Clone, Debug)]
@@ -73,18 +15,6 @@ impl Account {
 pub struct Merchant {
     /// Accounts: the first, then the others in the order in which they are tried.
     pub psps: Vec<String>,
-}
-
-/// Reads the secrets of all accounts from the environment.
-pub(super) fn with_environment(
-    accounts: BTreeMap<String, Account>,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> BTreeMap<String, Account> {
-    let read = |(name, account): (String, Account)| {
-        let account = account.with_environment(&name, variable);
-        (name, account)
-    };
-    accounts.into_iter().map(read).collect()
 }
 
 /// Checks that names are names, and that whoever is named exists.
@@ -118,11 +48,6 @@ pub(super) fn check(
 fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-}
-
-/// Secrets that stand in one text, separated by commas.
-pub(crate) fn separated(secrets: &SecretString) -> Vec<SecretString> {
-    secrets.expose_secret().split(',').map(str::trim).map(Into::into).collect()
 }
 
 /// The order of accounts for the API.
@@ -184,17 +109,5 @@ mod tests {
             let error = format!("{:#}", read(file).unwrap_err());
             assert!(error.contains(told), "{file}: {error}");
         }
-    }
-
-    #[test]
-    fn secrets_of_the_environment_win_over_the_file() {
-        let settings = read(&format!("{ADYEN}api_key = \"in the file\"\n")).unwrap();
-        let variable = |name: &str| match name {
-            "FINCORE_PSPS_ADYEN_EU_API_KEY" => Some("of the environment".to_owned()),
-            _other => None,
-        };
-        let accounts = with_environment(settings.psps, &variable);
-        let Account::Adyen { api_key, .. } = &accounts["adyen_eu"] else { panic!() };
-        assert_eq!(api_key.expose_secret(), "of the environment");
     }
 }

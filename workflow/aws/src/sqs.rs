@@ -37,6 +37,10 @@ const POLL_GRACE: Duration = Duration::from_secs(5);
 /// Polls under way at a time. Each brings up to ten messages, and is answered at once when there are some.
 const POLLERS: usize = 4;
 
+/// A payment that is due is left to SQS for this long before a sweep works on it. Longer than a message takes on a busy
+/// day; what waits in the queue for longer is worked on twice as early by the sweep, and the message is then in vain.
+pub const GRACE: Duration = Duration::from_secs(10);
+
 /// How a queue is used.
 #[derive(Clone, Debug)]
 pub struct SqsOptions {

@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("workflow-sqlite", &["workflow"]),
     ("workflow-aws", &["workflow"]),
     ("activities", &["workflow"]),
+    ("fincore-lambda", &["activities", "workflow", "workflow-aws", "workflow-postgres"]),
     ("api", &["workflow"]),
     ("sandbox", &[]),
     // Looks at the system from outside, as a test does: its rig runs the engine over a file.
@@ -37,9 +38,9 @@ const EVERYTHING: &[&str] = &[
 
 /// Packages that only these may use, not even their tests excepted: they name a concrete database or provider.
 const RESERVED: &[(&str, &[&str])] = &[
-    ("workflow-postgres", &["fincore", "fincore-tests", "fincore-bench", "xtask"]),
+    ("workflow-postgres", &["fincore", "fincore-lambda", "fincore-tests", "fincore-bench", "xtask"]),
     ("workflow-sqlite", &["fincore", "fincore-tests", "fincore-bench", "testkit", "xtask"]),
-    ("workflow-aws", &["fincore", "fincore-tests", "fincore-bench"]),
+    ("workflow-aws", &["fincore", "fincore-lambda", "fincore-tests", "fincore-bench"]),
     ("sandbox", &["fincore", "fincore-tests", "fincore-bench", "xtask"]),
     ("testkit", &["fincore-tests"]),
     ("fincore", &["fincore-tests", "fincore-bench", "xtask"]),

@@ -21,8 +21,17 @@ const WORK_MARKERS: [[&str; 2]; 2] = [["TO", "DO"], ["FIX", "ME"]];
 /// The payment service providers we name, in halves for the same reason.
 const PSP_NAMES: [[&str; 2]; 2] = [["str", "ipe"], ["ad", "yen"]];
 /// Where a provider may be named: its gateway, the wiring, configuration, what is written for people, and tests.
-const PSP_PLACES: [&str; 8] =
-    ["activities/src/gateway", "cli/", "tests/", "bench/", "deploy/", "docs/", "README.md", "CHANGELOG.md"];
+const PSP_PLACES: [&str; 9] = [
+    "activities/src/gateway",
+    "activities/lambda/",
+    "cli/",
+    "tests/",
+    "bench/",
+    "deploy/",
+    "docs/",
+    "README.md",
+    "CHANGELOG.md",
+];
 
 /// The two folders that hold the same migrations.
 const MIGRATIONS: [&str; 2] = ["migrations/postgres/", "migrations/sqlite/"];

@@ -1,0 +1,147 @@
+//! One invocation: a batch of messages, or a sweep.
+//!
+//! A batch is claimed together (what its payments ask of the store in the same moment goes in one statement), worked on
+//! concurrently and recorded as results come. What is to come again gets its delay from us and is returned as failed,
+//! which is how Lambda is told not to delete it. Nothing is begun that could outlive the invocation.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use activities::sweeper::Sweeper;
+use activities::worker::{Until, Worker};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::{FutureExt, StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Error, LambdaEvent};
+use serde_json::{Value, json};
+use workflow::engine::Engine;
+use workflow::port::queue::{Delivery, Queue, Receipt, Settlement};
+use workflow_aws::message::{self, TRACE_ATTRIBUTE};
+use workflow_aws::sqs::{self, SqsQueue};
+
+/// Kept free at the end of an invocation: for messages to be put off, and the answer to be sent.
+const LAST: SignedDuration = SignedDuration::from_millis(1_500);
+
+/// Payments of one batch that are worked on at the same time. A batch may hold 10,000 messages; each payment at work
+/// may hold a connection to its PSP.
+const CONCURRENCY: usize = 256;
+
+/// Pages of one sweep. With more that is due than fills them, the next sweep goes on.
+const SWEEP_PAGES: usize = 20;
+
+/// What a cold start opens.
+pub(crate) struct Function {
+    pub(crate) worker: Worker,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) queue: Arc<SqsQueue>,
+    pub(crate) sweeper: Sweeper,
+}
+
+impl Function {
+    /// Answers one event.
+    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+        let LambdaEvent { payload, context } = event;
+        let deadline = Timestamp::from_millisecond(i64::try_from(context.deadline)?)?;
+        let until = Until::time(deadline.saturating_sub(LAST)?);
+        if payload.get("Records").is_some() {
+            let failed = self.work(serde_json::from_value(payload)?, &until).await;
+            self.flush(deadline).await;
+            return Ok(serde_json::to_value(failed)?);
+        }
+        if is_schedule(&payload) {
+            let swept = self.sweep(&until).await;
+            self.flush(deadline).await;
+            return Ok(json!({ "swept": swept? }));
+        }
+        Err("this function takes SQS messages and scheduled events (EventBridge rule or scheduler), nothing else"
+            .into())
+    }
+
+    /// Works on a batch and returns the messages that are to come again.
+    async fn work(&self, event: SqsEvent, until: &Until) -> SqsBatchResponse {
+        let mut failed = SqsBatchResponse::default();
+        let mut works = stream::iter(event.records)
+            .map(|record| async move {
+                let id = record.message_id.clone().unwrap_or_default();
+                // One payment's bug must not bring all the others back as well.
+                let worked = AssertUnwindSafe(self.work_on(record, until)).catch_unwind().await;
+                (id, worked.unwrap_or(ToCome::Again))
+            })
+            .buffer_unordered(CONCURRENCY);
+        while let Some((id, to_come)) = works.next().await {
+            if to_come == ToCome::Again {
+                failed.add_failure(id);
+            }
+        }
+        failed
+    }
+
+    async fn work_on(&self, record: SqsMessage, until: &Until) -> ToCome {
+        let receives =
+            record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1);
+        let trace = record.message_attributes.get(TRACE_ATTRIBUTE).and_then(|trace| trace.string_value.as_deref());
+        let wake = match message::read(record.body.as_deref().unwrap_or_default(), trace) {
+            Ok(wake) => wake,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    message = record.message_id,
+                    receives,
+                    error,
+                    "message cannot be read; it is left to the queue"
+                );
+                return ToCome::Again;
+            }
+        };
+        match self.worker.work_on(Delivery { wake, receipt: None, receives }, until).await {
+            Settlement::Done => ToCome::Nothing,
+            settlement @ Settlement::Again(_) => {
+                if let Some(receipt) = record.receipt_handle {
+                    self.queue.settle(Receipt(receipt), settlement);
+                }
+                ToCome::Again
+            }
+        }
+    }
+
+    /// Tells the queue of what it forgot. While it takes nothing, works on that here.
+    async fn sweep(&self, until: &Until) -> Result<usize, Error> {
+        self.sweeper.match_webhooks().await?;
+        let mut swept = 0;
+        for _ in 0..SWEEP_PAGES {
+            let due = self.sweeper.due(sqs::GRACE).await?;
+            let (found, is_last) = (due.len(), due.len() < activities::sweeper::SWEEP_LIMIT as usize);
+            let left = self.queue.send(due).await;
+            let works = left.into_iter().map(|wake| self.worker.work_on(Delivery::from(wake), until));
+            stream::iter(works).buffer_unordered(CONCURRENCY).count().await;
+            swept += found;
+            if is_last {
+                break;
+            }
+        }
+        tracing::info!(swept, "swept");
+        Ok(swept)
+    }
+
+    /// Lets what was told and put off be sent before the process is frozen, for as long as there is time.
+    async fn flush(&self, deadline: Timestamp) {
+        let left = Duration::try_from(deadline.duration_since(self.engine.now())).unwrap_or_default();
+        if tokio::time::timeout(left / 2, self.queue.flush()).await.is_err() {
+            tracing::warn!("the queue is slow: messages come again when their time is over");
+        }
+    }
+}
+
+/// Whether a message comes again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum ToCome {
+    Again,
+    Nothing,
+}
+
+/// What EventBridge sends, as a rule or as a scheduler.
+fn is_schedule(payload: &Value) -> bool {
+    let source = payload.get("source").and_then(Value::as_str);
+    matches!(source, Some("aws.events" | "aws.scheduler"))
+}

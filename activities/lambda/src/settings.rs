@@ -1,0 +1,129 @@
+//! What the function is told by its environment; checked once per cold start.
+
+use std::collections::BTreeMap;
+
+use activities::gateway::accounts::{Account, with_environment};
+use anyhow::Context;
+use secrecy::{ExposeSecret, SecretString};
+use workflow_aws::sqs::SqsOptions;
+
+/// A function works on one batch at a time, and group commit needs one connection to write and one to read. What a
+/// thousand functions use at once is the database's limit divided by this.
+const DATABASE_CONNECTIONS: u32 = 2;
+
+/// What the function goes by.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    database_url: SecretString,
+    pub(crate) database_connections: u32,
+    pub(crate) sqs: SqsOptions,
+    pub(crate) psps: BTreeMap<String, Account>,
+    /// Names this function in leases and history.
+    pub(crate) name: String,
+    pub(crate) log: String,
+}
+
+impl Settings {
+    /// Reads and checks the settings.
+    pub(crate) fn read(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let needed = |name: &str, what: &str| {
+            let value = variable(name).filter(|value| !value.trim().is_empty());
+            value.with_context(|| format!("{name} is not set: it must be {what}"))
+        };
+        let database_url = needed("FINCORE_DATABASE_URL", "postgres://user:password@host/database")?;
+        anyhow::ensure!(
+            database_url.starts_with("postgres://") || database_url.starts_with("postgresql://"),
+            "FINCORE_DATABASE_URL must begin with postgres://: a function has no files that last"
+        );
+        let queue_url = needed("FINCORE_SQS_QUEUE_URL", "the URL of the queue that feeds this function")?;
+        let database_connections = match variable("FINCORE_DATABASE_CONNECTIONS") {
+            None => DATABASE_CONNECTIONS,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|number| (2..=100).contains(number))
+                .with_context(|| format!("FINCORE_DATABASE_CONNECTIONS is {text}, but must be from 2 to 100"))?,
+        };
+        let stream = variable("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_else(|| std::process::id().to_string());
+        Ok(Self {
+            database_url: database_url.into(),
+            database_connections,
+            sqs: SqsOptions::new(queue_url, variable("FINCORE_AWS_ENDPOINT_URL")),
+            psps: psps(variable)?,
+            // The end of a log stream's name tells one function from another, and where its log is.
+            name: format!("lambda-{}", stream.rsplit(['/', ']']).next().unwrap_or_default()),
+            log: variable("FINCORE_LOG").unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+
+    pub(crate) fn database_url(&self) -> String {
+        self.database_url.expose_secret().to_owned()
+    }
+}
+
+/// The accounts: the first as `fincore` takes it from its environment, others as JSON in `FINCORE_PSPS`, by name.
+fn psps(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<BTreeMap<String, Account>> {
+    let others = variable("FINCORE_PSPS").unwrap_or_else(|| "{}".to_owned());
+    // Only where, not what: the text may hold a secret.
+    let mut psps: BTreeMap<String, Account> = serde_json::from_str(&others).map_err(|error| {
+        anyhow::anyhow!(
+            "FINCORE_PSPS is not a JSON object of PSP accounts (line {}, column {})",
+            error.line(),
+            error.column()
+        )
+    })?;
+    psps = with_environment(psps, variable);
+    let first = variable("FINCORE_PSP").unwrap_or_else(|| "stripe".to_owned());
+    let secret = |name: &str| SecretString::from(variable(name).unwrap_or_default());
+    psps.entry(first).or_insert_with(|| Account::Stripe {
+        url: variable("FINCORE_STRIPE_URL"),
+        api_key: secret("FINCORE_STRIPE_SECRET_KEY"),
+        webhook_secret: secret("FINCORE_STRIPE_WEBHOOK_SECRET"),
+    });
+    Ok(psps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(set: &[(&str, &str)]) -> anyhow::Result<Settings> {
+        Settings::read(&|name| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    const DATABASE: (&str, &str) = ("FINCORE_DATABASE_URL", "postgres://fincore@db/fincore");
+    const QUEUE: (&str, &str) =
+        ("FINCORE_SQS_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/payments");
+
+    #[test]
+    fn a_function_needs_a_database_and_a_queue() {
+        let settings = read(&[DATABASE, QUEUE, ("FINCORE_STRIPE_SECRET_KEY", "sk_test_1")]).unwrap();
+        assert_eq!(settings.sqs.aws.region.as_deref(), Some("eu-central-1"));
+        assert!(
+            matches!(&settings.psps["stripe"], Account::Stripe { api_key, .. } if api_key.expose_secret() == "sk_test_1")
+        );
+        let told = |set: &[(&str, &str)]| format!("{:#}", read(set).unwrap_err());
+        assert!(told(&[QUEUE]).contains("FINCORE_DATABASE_URL is not set"));
+        assert!(told(&[DATABASE, ("FINCORE_SQS_QUEUE_URL", " ")]).contains("FINCORE_SQS_QUEUE_URL is not set"));
+        assert!(told(&[("FINCORE_DATABASE_URL", "sqlite:x"), QUEUE]).contains("postgres://"));
+        assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_CONNECTIONS", "1")]).contains("from 2 to 100"));
+    }
+
+    #[test]
+    fn accounts_that_cannot_be_read_are_refused_without_being_repeated() {
+        let error =
+            read(&[DATABASE, QUEUE, ("FINCORE_PSPS", "{\"a\": {\"kind\": \"stripe\", \"api_key\": sk_live_1}}")]);
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(error.contains("FINCORE_PSPS") && !error.contains("sk_live_1"), "{error}");
+    }
+
+    #[test]
+    fn other_accounts_take_their_secrets_from_the_environment() {
+        let adyen = r#"{"adyen_eu": {"kind": "adyen", "url": "https://x.example/v71", "merchant_account": "Shop"}}"#;
+        let settings =
+            read(&[DATABASE, QUEUE, ("FINCORE_PSPS", adyen), ("FINCORE_PSPS_ADYEN_EU_API_KEY", "AQE")]).unwrap();
+        assert!(
+            matches!(&settings.psps["adyen_eu"], Account::Adyen { api_key, .. } if api_key.expose_secret() == "AQE")
+        );
+    }
+}
