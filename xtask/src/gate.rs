@@ -46,8 +46,8 @@ pub(crate) async fn run(options: Options) -> Result<()> {
 const STEPS: usize = 11;
 
 async fn full(times: &mut Times, started: &mut Option<Services>) -> Result<()> {
-    let programs = times.step(&PREREQUISITES, find_prerequisites()).await?;
-    let services = &*started.insert(times.step(&SERVICES, Services::start(programs)).await?);
+    let installed = times.step(&PREREQUISITES, find_prerequisites()).await?;
+    let services = &*started.insert(times.step(&SERVICES, Services::start(installed)).await?);
     let tools = times.step(&TOOLS, tools::install()).await?;
     times.step(&FORMATTING, process::run(&mut formatting())).await?;
     times.step(&LINTS, process::run(&mut lints())).await?;
@@ -96,9 +96,9 @@ const THIRD_PARTY: Step =
 const QUERIES: Step = Step { title: "checked queries", remedy: "cargo xtask sqlx, and commit what it writes" };
 const DOCS: Step = Step { title: "docs", remedy: "see rustdoc's warnings above" };
 
-async fn find_prerequisites() -> Result<prerequisites::Programs> {
+async fn find_prerequisites() -> Result<services::Installed> {
     prerequisites::c_compiler()?;
-    prerequisites::postgres().await
+    services::install().await
 }
 
 fn formatting() -> Command {

@@ -15,6 +15,8 @@ mod emulators;
 mod fuzz;
 mod gate;
 mod generated;
+mod listening;
+mod pgbouncer;
 mod postgres;
 mod prerequisites;
 mod process;

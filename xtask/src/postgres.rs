@@ -25,7 +25,7 @@ pub(crate) const URL_VARIABLE: &str = "FINCORE_TEST_POSTGRES_URL";
 pub(crate) const TEST_DATABASE: &str = "fincore_test";
 
 /// The superuser of the throw-away server.
-const SUPERUSER: &str = "fincore";
+pub(crate) const SUPERUSER: &str = "fincore";
 /// Users a minimal system may have for us, the best first: the server refuses to run as root.
 const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 /// Another program may take the free port before the server does.
@@ -78,6 +78,15 @@ impl Server {
     /// The superuser's URL of a database on this server.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://{SUPERUSER}@{}:{}/{database}", Ipv4Addr::LOCALHOST, self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whom the server runs as, if not as ourselves.
+    pub(crate) fn owner(&self) -> Option<&User> {
+        self.owner.as_ref()
     }
 
     /// Drops the database if it is there, creates it, and returns its URL.
@@ -227,10 +236,10 @@ pub(crate) async fn serve() -> Result<()> {
 }
 
 /// An account to run the server under.
-struct User {
+pub(crate) struct User {
     name: String,
-    uid: u32,
-    gid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 fn unprivileged_user() -> Result<User> {

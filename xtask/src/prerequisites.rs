@@ -1,5 +1,5 @@
-//! What the machine must have beside Rust: a C compiler and PostgreSQL's server programs, and Python and Node for the
-//! checks with third-party tools, found or installed.
+//! What the machine must have beside Rust: a C compiler, PostgreSQL's server programs and PgBouncer, and Python and Node
+//! for emulators and for the checks with third-party tools, found or installed.
 //!
 //! Deliberately not here: starting a server. Nothing but the package manager is asked to install anything, and only
 //! where there is `apt-get`.
@@ -121,6 +121,43 @@ async fn install() -> Result<()> {
     missing.needs_apt()?;
     as_root(&["sh", "-c", NO_MAIN_CLUSTER], &missing).await?;
     apt_install(&["postgresql"], &missing).await
+}
+
+/// Where Debian keeps programs that are no commands of people; not on everybody's path.
+const SYSTEM_PROGRAMS: &str = "/usr/sbin";
+
+const PGBOUNCER: Missing =
+    Missing { what: "PgBouncer", by_hand: "install it (on Debian, as root: apt-get install pgbouncer)" };
+
+/// Keeps a package that is about to be installed from starting a service of its own, now (`policy-rc.d` is asked by
+/// Debian's packages; one that is already there is left alone) or with the next start of the machine.
+const WITHOUT_SERVICE: &str = "set -e
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' > $policy
+    chmod +x $policy
+fi
+apt-get install --yes --no-install-recommends \"$1\"
+update-rc.d \"$1\" disable";
+
+/// Finds `PgBouncer`, and installs it if it is not there.
+pub(crate) async fn pgbouncer() -> Result<PathBuf> {
+    let find =
+        || on_path().chain([SYSTEM_PROGRAMS.into()]).map(|folder| folder.join("pgbouncer")).find(|it| it.is_file());
+    if let Some(program) = find() {
+        return Ok(program);
+    }
+    install_without_service("pgbouncer", &PGBOUNCER).await?;
+    find().with_context(|| format!("still no PgBouncer after installing: {}", PGBOUNCER.by_hand))
+}
+
+/// A Debian package whose service has the package's name and must not run.
+async fn install_without_service(package: &str, missing: &Missing) -> Result<()> {
+    missing.needs_apt()?;
+    println!("No {} found. Installing Debian's package {package} with apt-get.", missing.what);
+    as_root(&["apt-get", "update"], missing).await?;
+    as_root(&["sh", "-c", WITHOUT_SERVICE, "install", package], missing).await
 }
 
 /// What the machine lacks, for messages.

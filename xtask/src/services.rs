@@ -3,39 +3,62 @@
 //!
 //! Deliberately not here: how each is started; each has a file of its own.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::emulators::{self, Emulators};
+use crate::pgbouncer::{self, PgBouncer};
 use crate::postgres::{self, Server};
 use crate::prerequisites::{self, Programs};
 use crate::tools;
 
 /// What a test looks for to find a server, all of them.
-pub(crate) const URL_VARIABLES: [&str; 3] =
-    [postgres::URL_VARIABLE, emulators::URL_VARIABLES[0], emulators::URL_VARIABLES[1]];
+pub(crate) const URL_VARIABLES: [&str; 4] =
+    [postgres::URL_VARIABLE, pgbouncer::URL_VARIABLE, emulators::URL_VARIABLES[0], emulators::URL_VARIABLES[1]];
+
+/// Where the programs of all servers are.
+pub(crate) struct Installed {
+    postgres: Programs,
+    pgbouncer: PathBuf,
+    emulators: PathBuf,
+}
+
+/// Finds them, and installs what is missing.
+pub(crate) async fn install() -> Result<Installed> {
+    Ok(Installed {
+        postgres: prerequisites::postgres().await?,
+        pgbouncer: prerequisites::pgbouncer().await?,
+        emulators: tools::emulators().await?,
+    })
+}
 
 /// All servers, running. Dropping them stops them.
 pub(crate) struct Services {
-    pub(crate) postgres: Server,
     emulators: Emulators,
+    pgbouncer: PgBouncer,
+    pub(crate) postgres: Server,
 }
 
 impl Services {
-    /// Starts them, and installs what can be installed and is missing.
-    pub(crate) async fn start(postgres: Programs) -> Result<Self> {
-        let emulators = tools::emulators().await?;
-        Ok(Self { postgres: Server::start(postgres).await?, emulators: Emulators::start(&emulators).await? })
+    /// Starts them.
+    pub(crate) async fn start(installed: Installed) -> Result<Self> {
+        let postgres = Server::start(installed.postgres).await?;
+        let pgbouncer = PgBouncer::start(&installed.pgbouncer, &postgres).await?;
+        let emulators = Emulators::start(&installed.emulators).await?;
+        Ok(Self { emulators, pgbouncer, postgres })
     }
 
     /// The variables child programs find them by.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
-        self.postgres.variables().into_iter().chain(self.emulators.variables()).collect()
+        let postgres = self.postgres.variables().into_iter();
+        postgres.chain([self.pgbouncer.variable()]).chain(self.emulators.variables()).collect()
     }
 }
 
 /// `cargo xtask services`: runs until it is interrupted.
 pub(crate) async fn serve() -> Result<()> {
-    let services = Services::start(prerequisites::postgres().await?).await?;
+    let services = Services::start(install().await?).await?;
     println!("Servers for the tests are up; Ctrl-C stops them and removes their data. In another terminal:\n");
     println!("{}", exports(&services.variables()));
     std::future::pending().await
