@@ -52,7 +52,8 @@ pub enum Schema {
 pub async fn open_store(settings: &Settings, schema: Schema) -> anyhow::Result<Arc<dyn Store>> {
     let url = settings.database_url.expose_secret();
     if settings.uses_postgres() {
-        let options = PostgresOptions::new(url.to_owned(), settings.database_connections);
+        let mut options = PostgresOptions::new(url.to_owned(), settings.database_connections);
+        options.pooler = settings.database_pooler.into();
         let store = PostgresStore::connect(options).await.context("cannot open PostgreSQL")?;
         if schema == Schema::Migrate {
             store.migrate().await.context("cannot migrate PostgreSQL")?;

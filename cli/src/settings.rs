@@ -35,6 +35,10 @@ pub struct Knobs {
     #[arg(long, global = true, env = "FINCORE_DATABASE_CONNECTIONS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_connections: Option<u32>,
+    /// What stands between this program and PostgreSQL
+    #[arg(long, global = true, env = "FINCORE_DATABASE_POOLER", value_name = "none|transaction")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_pooler: Option<DatabasePooler>,
     /// Address and port of the API
     #[arg(long, global = true, env = "FINCORE_LISTEN", value_name = "ADDR:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,6 +113,25 @@ pub enum QueueKind {
     Sqs,
 }
 
+/// What stands between this program and PostgreSQL.
+#[derive(clap::ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabasePooler {
+    /// Nothing that shares connections.
+    None,
+    /// A pooler that hands out the server's connections by transaction.
+    Transaction,
+}
+
+impl From<DatabasePooler> for workflow_postgres::Pooler {
+    fn from(pooler: DatabasePooler) -> Self {
+        match pooler {
+            DatabasePooler::None => Self::None,
+            DatabasePooler::Transaction => Self::Transaction,
+        }
+    }
+}
+
 /// What the program goes by.
 #[derive(Deserialize, Debug, Clone)]
 #[serde(deny_unknown_fields, default)]
@@ -117,6 +140,8 @@ pub struct Settings {
     pub database_url: SecretString,
     /// Connections to the database, at most.
     pub database_connections: u32,
+    /// What stands between this program and PostgreSQL.
+    pub database_pooler: DatabasePooler,
     /// Where the API listens.
     pub listen: SocketAddr,
     /// The PSP account that new charges go to.
@@ -157,6 +182,7 @@ impl Default for Settings {
             database_url: "sqlite:fincore.db".into(),
             // Group commit needs few: two lanes of writes, and readers.
             database_connections: 16,
+            database_pooler: DatabasePooler::None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             psp: "stripe".into(),
             fallback_psps: Vec::new(),

@@ -1,7 +1,8 @@
 //! Databases for tests: each test gets one of its own, migrated, and gone when the test ends.
 //!
-//! PostgreSQL is reached by `FINCORE_TEST_POSTGRES_URL`, whose user must be allowed to create databases. Where it is not
-//! set, the tests on PostgreSQL say on stderr that they did not run.
+//! PostgreSQL is reached by `FINCORE_TEST_POSTGRES_URL`, whose user must be allowed to create databases, and by
+//! `FINCORE_TEST_PGBOUNCER_URL` through a pooler in transaction mode. Where it is not set, the tests on PostgreSQL say on
+//! stderr that they did not run.
 //!
 //! Not here: starting a server. `cargo xtask test` does.
 
@@ -14,11 +15,14 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use workflow::port::store::Store;
-use workflow_postgres::{PostgresOptions, PostgresStore};
+use workflow_postgres::{Pooler, PostgresOptions, PostgresStore};
 use workflow_sqlite::{SqliteOptions, SqliteStore};
 
 /// Names the server that tests create their databases on.
 pub const POSTGRES_URL: &str = "FINCORE_TEST_POSTGRES_URL";
+
+/// Names a pooler in front of that server, which hands out its connections by transaction.
+pub const PGBOUNCER_URL: &str = "FINCORE_TEST_PGBOUNCER_URL";
 
 /// Connections of one store: tests run side by side on one server.
 const CONNECTIONS: u32 = 4;
@@ -32,7 +36,7 @@ pub struct TestDatabase {
 }
 
 enum Place {
-    Postgres { server: Box<PgConnectOptions>, name: String },
+    Postgres { server: Box<PgConnectOptions>, pooler: Option<Box<PgConnectOptions>>, name: String },
     Sqlite { folder: TempDir },
 }
 
@@ -64,6 +68,25 @@ macro_rules! on_each_database {
     };
 }
 
+/// The same, and on PostgreSQL behind a pooler too: as `pooled::…`.
+#[macro_export]
+macro_rules! on_each_database_and_behind_a_pooler {
+    ($(async fn $name:ident($database:ident: TestDatabase) $body:block)+) => {
+        $crate::on_each_database! { $(async fn $name($database: TestDatabase) $body)+ }
+
+        mod pooled {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(database) = $crate::database::TestDatabase::pooled().await {
+                        super::$name(database).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+
 impl TestDatabase {
     /// A fresh database on the PostgreSQL server of the environment, without any schema.
     ///
@@ -83,10 +106,29 @@ impl TestDatabase {
         let server: Box<PgConnectOptions> =
             url.parse().map(Box::new).expect("FINCORE_TEST_POSTGRES_URL is a PostgreSQL URL");
         let name = format!("fincore_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let place = Place::Postgres { server, name };
+        let place = Place::Postgres { server, pooler: None, name };
         place.administer("drop database if exists {} with (force)").await.expect("the server lets us");
         place.administer("create database {}").await.expect("the server lets us create databases");
         Some(Self { place })
+    }
+
+    /// A fresh database on the same server, whose stores reach it through a pooler in transaction mode.
+    ///
+    /// # Panics
+    /// When there is a server and no pooler, or they cannot be used.
+    pub async fn pooled() -> Option<Self> {
+        let mut database = Self::postgres().await?;
+        let url =
+            std::env::var(PGBOUNCER_URL).expect("who starts PostgreSQL also starts PgBouncer: cargo xtask services");
+        if let Place::Postgres { pooler, .. } = &mut database.place {
+            *pooler = Some(url.parse().map(Box::new).expect("FINCORE_TEST_PGBOUNCER_URL is a PostgreSQL URL"));
+        }
+        Some(database)
+    }
+
+    /// Two databases on PostgreSQL, one of them behind the pooler. For what does not concern SQLite.
+    pub async fn each_way_to_postgres() -> impl Iterator<Item = Self> {
+        [Self::postgres().await, Self::pooled().await].into_iter().flatten()
     }
 
     /// A SQLite file in a folder of its own.
@@ -104,11 +146,11 @@ impl TestDatabase {
         matches!(self.place, Place::Postgres { .. })
     }
 
-    /// Where it is, as the program's settings name it.
+    /// Where it is, as the program's settings name it, without a pooler.
     #[must_use]
     pub fn url(&self) -> String {
         match &self.place {
-            Place::Postgres { server, name } => server.as_ref().clone().database(name).to_url_lossy().to_string(),
+            Place::Postgres { server, name, .. } => server.as_ref().clone().database(name).to_url_lossy().to_string(),
             Place::Sqlite { folder } => format!("sqlite:{}", folder.path().join("fincore.db").display()),
         }
     }
@@ -128,7 +170,10 @@ impl TestDatabase {
     /// When they cannot be applied.
     pub async fn migrate(&self) {
         match &self.place {
-            Place::Postgres { .. } => self.open_postgres().await.migrate().await,
+            Place::Postgres { .. } => {
+                let options = Self::options(self.url(), Pooler::None);
+                PostgresStore::connect(options).await.expect("the database answers").migrate().await
+            }
             Place::Sqlite { .. } => self.open_sqlite(None).await.migrate().await,
         }
         .expect("the migrations can be applied");
@@ -153,11 +198,32 @@ impl TestDatabase {
         Arc::new(self.open_sqlite(Some(max_pages)).await)
     }
 
-    async fn open_postgres(&self) -> PostgresStore {
-        let mut options = PostgresOptions::new(self.url(), CONNECTIONS);
+    /// How stores reach it.
+    ///
+    /// # Panics
+    /// When this is a SQLite file.
+    #[must_use]
+    pub fn postgres_options(&self) -> PostgresOptions {
+        let Place::Postgres { pooler, name, .. } = &self.place else { panic!("this is a SQLite file") };
+        match pooler {
+            None => Self::options(self.url(), Pooler::None),
+            Some(pooler) => {
+                let url = pooler.as_ref().clone().database(name).to_url_lossy();
+                Self::options(url.to_string(), Pooler::Transaction)
+            }
+        }
+    }
+
+    fn options(url: String, pooler: Pooler) -> PostgresOptions {
+        let mut options = PostgresOptions::new(url, CONNECTIONS);
         options.acquire_timeout = ACQUIRE_TIMEOUT;
         options.statement_timeout = STATEMENT_TIMEOUT;
-        PostgresStore::connect(options).await.expect("the database answers")
+        options.pooler = pooler;
+        options
+    }
+
+    async fn open_postgres(&self) -> PostgresStore {
+        PostgresStore::connect(self.postgres_options()).await.expect("the database answers")
     }
 
     async fn open_sqlite(&self, max_pages: Option<u32>) -> SqliteStore {
@@ -237,7 +303,7 @@ impl TestDatabase {
 
     /// A connection past the store, to a PostgreSQL database.
     async fn postgres_connection(&self) -> PgConnection {
-        let Place::Postgres { server, name } = &self.place else { panic!("this is a SQLite file") };
+        let Place::Postgres { server, name, .. } = &self.place else { panic!("this is a SQLite file") };
         server.as_ref().clone().database(name).connect().await.expect("the database answers")
     }
 
@@ -264,7 +330,7 @@ pub enum Afterwards {
 impl Place {
     /// Runs a statement about the database, from outside it; `{}` stands for its name.
     async fn administer(&self, statement: &str) -> sqlx::Result<()> {
-        let Self::Postgres { server, name } = self else { return Ok(()) };
+        let Self::Postgres { server, name, .. } = self else { return Ok(()) };
         let mut connection = server.connect().await?;
         sqlx::raw_sql(AssertSqlSafe(statement.replace("{}", name))).execute(&mut connection).await?;
         connection.close().await
@@ -273,8 +339,8 @@ impl Place {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let Place::Postgres { server, name } = &self.place else { return };
-        let place = Place::Postgres { server: server.clone(), name: name.clone() };
+        let Place::Postgres { server, name, .. } = &self.place else { return };
+        let place = Place::Postgres { server: server.clone(), pooler: None, name: name.clone() };
         // A thread with a runtime of its own: the test's may be ending, and a drop cannot wait on it.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use workflow::definition::State;
 
-crate::on_each_store! {
+crate::on_each_store_and_behind_a_pooler! {
     async fn a_good_card_is_authorized_and_captured(world: World) {
         let id = world.charge("pm_card_visa", "automatic").await;
         assert_eq!(world.payment(id).await.state, State::Created);

@@ -33,6 +33,26 @@ macro_rules! on_each_store {
 }
 pub(crate) use on_each_store;
 
+/// The same, and on PostgreSQL behind a pooler too.
+macro_rules! on_each_store_and_behind_a_pooler {
+    ($(async fn $name:ident($world:ident: World) $body:block)+) => {
+        crate::on_each_store! { $(async fn $name($world: World) $body)+ }
+
+        mod pooled {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(database) = fincore_tests::database::TestDatabase::pooled().await {
+                        let world = fincore_tests::world::World::over(database.store().await).await;
+                        super::$name(world).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_each_store_and_behind_a_pooler;
+
 mod charges;
 mod crashes;
 mod emulators;
@@ -44,6 +64,7 @@ mod hangups;
 mod keys;
 mod mocked_psps;
 mod outages;
+mod pooler;
 mod processes;
 mod requests;
 mod sandbox_scenarios;

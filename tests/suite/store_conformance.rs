@@ -26,7 +26,7 @@ async fn started(store: &Arc<dyn Store>, payments: impl IntoIterator<Item = Paym
 }
 
 /// Stores one payment of this number.
-async fn one(store: &Arc<dyn Store>, number: u64) -> Payment {
+pub(super) async fn one(store: &Arc<dyn Store>, number: u64) -> Payment {
     started(store, [build::payment(number)]).await.remove(0)
 }
 

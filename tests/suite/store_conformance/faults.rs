@@ -13,7 +13,7 @@ use super::{apply, one, stored};
 /// Connections of a store that may each have to find out for itself that it was cut.
 const CONNECTIONS: usize = 4;
 
-fincore_tests::on_each_database! {
+fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn callers_that_leave_in_the_middle_harm_nobody(database: TestDatabase) {
         let store = database.store().await;
         let mut answered = Vec::new();
@@ -69,22 +69,23 @@ fincore_tests::on_each_database! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_postgres_has_cut_all_connections_the_store_recovers() {
-    let Some(database) = TestDatabase::postgres().await else { return };
-    let store = database.store().await;
-    let before = busy(&store).await;
-    database.cut_connections(Afterwards::Open).await;
-    let mut failures = 0;
-    for number in 100..150 {
-        match store.start(&[build::new_payment(build::payment(number))]).await {
-            Ok(results) => assert_eq!(results, [Started::Created]),
-            Err(StoreError::Unavailable(_)) => failures += 1,
-            Err(other) => panic!("{other:?}"),
+    for database in TestDatabase::each_way_to_postgres().await {
+        let store = database.store().await;
+        let before = busy(&store).await;
+        database.cut_connections(Afterwards::Open).await;
+        let mut failures = 0;
+        for number in 100..150 {
+            match store.start(&[build::new_payment(build::payment(number))]).await {
+                Ok(results) => assert_eq!(results, [Started::Created]),
+                Err(StoreError::Unavailable(_)) => failures += 1,
+                Err(other) => panic!("{other:?}"),
+            }
+            failures += usize::from(unavailable(store.load(&[before[0].id]).await));
         }
-        failures += usize::from(unavailable(store.load(&[before[0].id]).await));
-    }
-    assert!(failures <= CONNECTIONS, "{failures} calls failed");
-    for payment in before {
-        assert_eq!(stored(&store, &payment).await, payment);
+        assert!(failures <= CONNECTIONS, "{failures} calls failed");
+        for payment in before {
+            assert_eq!(stored(&store, &payment).await, payment);
+        }
     }
 }
 
@@ -110,20 +111,21 @@ async fn while_postgres_is_away_calls_say_so_and_later_work_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_or_a_table_that_is_held_on_postgres_is_not_waited_for_long() {
-    let Some(database) = TestDatabase::postgres().await else { return };
-    let store = database.store().await;
-    let [held, free] = [one(&store, 1).await, one(&store, 2).await];
-    let both = [build::update(&held, |_| {}), build::update(&free, |_| {})];
-    let row = format!("select from payments where id = '{}' for update", held.id.uuid());
-    for lock in [row.as_str(), "lock table payments in share mode"] {
-        let operator = database.open_transaction(lock).await;
-        let refused = store.update(&both).await;
-        assert!(matches!(refused, Err(StoreError::Held(_))), "{lock}: {refused:?}");
-        assert_eq!(stored(&store, &free).await, free, "nothing of it was stored");
-        drop(operator);
+    for database in TestDatabase::each_way_to_postgres().await {
+        let store = database.store().await;
+        let [held, free] = [one(&store, 1).await, one(&store, 2).await];
+        let both = [build::update(&held, |_| {}), build::update(&free, |_| {})];
+        let row = format!("select from payments where id = '{}' for update", held.id.uuid());
+        for lock in [row.as_str(), "lock table payments in share mode"] {
+            let operator = database.open_transaction(lock).await;
+            let refused = store.update(&both).await;
+            assert!(matches!(refused, Err(StoreError::Held(_))), "{lock}: {refused:?}");
+            assert_eq!(stored(&store, &free).await, free, "nothing of it was stored");
+            drop(operator);
+        }
+        // A statement that gave up costs no connection, and the update is as good as before.
+        assert_eq!(store.update(&both).await.unwrap(), [Updated::Applied; 2]);
     }
-    // A statement that gave up costs no connection, and the update is as good as before.
-    assert_eq!(store.update(&both).await.unwrap(), [Updated::Applied; 2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

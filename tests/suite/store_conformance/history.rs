@@ -5,7 +5,7 @@ use workflow::port::store::DeadLetterRow;
 
 use super::{apply, one};
 
-fincore_tests::on_each_database! {
+fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn history_reads_back_in_order_with_its_chain_intact(database: TestDatabase) {
         let store = database.store().await;
         let new = build::new_payment(build::payment(1));

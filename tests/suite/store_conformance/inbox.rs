@@ -7,7 +7,7 @@ use workflow::port::store::{Origin, Started, Update, Updated, WebhookEvent, Webh
 
 use super::{applied, apply, one, started, stored};
 
-fincore_tests::on_each_database! {
+fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn a_webhook_is_stored_with_the_move_it_caused(database: TestDatabase) {
         let store = database.store().await;
         let before = one(&store, 1).await;

@@ -8,7 +8,7 @@ use workflow::port::store::{Due, Page, StoreError};
 
 use super::{apply, one, started};
 
-fincore_tests::on_each_database! {
+fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn a_payment_is_found_by_every_name_a_psp_gave_it(database: TestDatabase) {
         let store = database.store().await;
         let before = one(&store, 1).await;

@@ -9,7 +9,7 @@ use workflow::port::store::{NewPayment, Started, Updated};
 
 use super::{applied, apply, one, started, stored};
 
-fincore_tests::on_each_database! {
+fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn a_started_payment_reads_back_in_every_field(database: TestDatabase) {
         let store = database.store().await;
         let [plain, full] = [build::new_payment(build::payment(1)), build::new_payment(build::full(2))];

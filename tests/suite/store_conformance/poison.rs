@@ -7,7 +7,7 @@ use workflow::port::store::{NewPayment, StoreError, Update, Updated};
 
 use super::{apply, one, started, stored};
 
-fincore_tests::on_each_database! {
+fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn one_poisoned_update_among_nine_good_ones_is_left_out(database: TestDatabase) {
         let store = database.store().await;
         let payments = started(&store, (1..=10).map(build::payment)).await;

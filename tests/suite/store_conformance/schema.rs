@@ -4,7 +4,7 @@ use fincore_tests::build;
 use fincore_tests::database::TestDatabase;
 use workflow::port::store::{Started, StoreError};
 
-fincore_tests::on_each_database! {
+fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn an_unmigrated_database_is_told_apart(database: TestDatabase) {
         let store = database.unmigrated_store().await;
         let missing = refused(store.check().await);

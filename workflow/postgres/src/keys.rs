@@ -2,14 +2,13 @@
 //!
 //! Not here: the secrets. Only their hashes are stored.
 
-use sqlx::PgConnection;
 use workflow::history::Hash;
 use workflow::port::store::{ApiKey, StoreError};
 
 use crate::PostgresStore;
 use crate::columns::us;
-use crate::connect::within;
 use crate::error::store_error;
+use crate::session::{Held, within};
 use workflow::port::row::KeyRow;
 
 pub(crate) async fn add_api_key(store: &PostgresStore, key: &ApiKey) -> Result<(), StoreError> {
@@ -19,7 +18,7 @@ pub(crate) async fn add_api_key(store: &PostgresStore, key: &ApiKey) -> Result<(
 }
 
 /// Foreign keys are looked at when the statement ends, so the merchant may be new in it.
-async fn insert_api_key(connection: &mut PgConnection, key: &ApiKey) -> sqlx::Result<()> {
+async fn insert_api_key(held: &mut Held, key: &ApiKey) -> sqlx::Result<()> {
     sqlx::query!(
         "with merchant as (
             insert into merchants (id, created_at_us) values ($2, $4) on conflict do nothing
@@ -32,7 +31,7 @@ async fn insert_api_key(connection: &mut PgConnection, key: &ApiKey) -> sqlx::Re
         us(key.created_at),
         key.revoked_at.map(us)
     )
-    .execute(connection)
+    .execute(held)
     .await?;
     Ok(())
 }
@@ -43,12 +42,12 @@ pub(crate) async fn api_key(store: &PostgresStore, secret_hash: Hash) -> Result<
     held.settle(outcome).map_err(store_error)?.map(ApiKey::try_from).transpose()
 }
 
-async fn select_api_key(connection: &mut PgConnection, secret_hash: &[u8]) -> sqlx::Result<Option<KeyRow>> {
+async fn select_api_key(held: &mut Held, secret_hash: &[u8]) -> sqlx::Result<Option<KeyRow>> {
     sqlx::query_as!(
         KeyRow,
         "select id, merchant_id, secret_hash, created_at_us, revoked_at_us from api_keys where secret_hash = $1",
         secret_hash
     )
-    .fetch_optional(connection)
+    .fetch_optional(held)
     .await
 }

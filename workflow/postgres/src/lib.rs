@@ -1,8 +1,9 @@
 //! The store on PostgreSQL.
 //!
 //! Every call that writes is one statement over arrays (`unnest`), whatever the size of the batch: one round trip, one
-//! commit, and no `begin` that a cancelled caller could leave open on a pooled connection. Statements stand one to a
-//! function, under the names they have in the SQLite crate too.
+//! commit, and no `begin` that a cancelled caller could leave open on a pooled connection. Behind a pooler it takes a
+//! transaction of its own (`session.rs`). Statements stand one to a function, under the names they have in the SQLite
+//! crate too.
 //!
 //! Deliberately not here: deciding anything, reading the clock, and SQL that is put together at run time.
 
@@ -12,6 +13,7 @@ mod error;
 mod keys;
 mod read;
 mod schema;
+mod session;
 mod start;
 mod update;
 mod webhooks;
@@ -29,6 +31,7 @@ use workflow::port::store::{
 
 pub use connect::{PostgresOptions, PostgresStore};
 pub use schema::SchemaMismatch;
+pub use session::Pooler;
 
 #[async_trait]
 impl Store for PostgresStore {

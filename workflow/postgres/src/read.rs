@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::PgConnection;
 use uuid::Uuid;
 use workflow::definition::State;
 use workflow::history::HistoryRow;
@@ -15,8 +14,8 @@ use workflow::port::store::{DeadLetterRow, Due, Page, StoreError};
 
 use crate::PostgresStore;
 use crate::columns::us;
-use crate::connect::within;
 use crate::error::store_error;
+use crate::session::{Held, within};
 use workflow::port::row::{DueRow, FactRow, LetterRow, PaymentRow, Place};
 
 /// Microseconds in an hour: what `wake_hour` counts.
@@ -54,8 +53,8 @@ pub(crate) async fn load(store: &PostgresStore, ids: &[PaymentId]) -> Result<Vec
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
-async fn select_by_ids(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<PaymentRow>> {
-    select_payments!("where id = any($1)", ids).fetch_all(connection).await
+async fn select_by_ids(held: &mut Held, ids: &[Uuid]) -> sqlx::Result<Vec<PaymentRow>> {
+    select_payments!("where id = any($1)", ids).fetch_all(held).await
 }
 
 pub(crate) async fn list(store: &PostgresStore, page: Page) -> Result<Vec<Payment>, StoreError> {
@@ -66,14 +65,9 @@ pub(crate) async fn list(store: &PostgresStore, page: Page) -> Result<Vec<Paymen
     held.settle(outcome).map_err(store_error)?.into_iter().map(Payment::try_from).collect()
 }
 
-async fn select_page(
-    connection: &mut PgConnection,
-    merchant_id: Uuid,
-    before: Uuid,
-    limit: i64,
-) -> sqlx::Result<Vec<PaymentRow>> {
+async fn select_page(held: &mut Held, merchant_id: Uuid, before: Uuid, limit: i64) -> sqlx::Result<Vec<PaymentRow>> {
     select_payments!("where merchant_id = $1 and id < $2 order by id desc limit $3", merchant_id, before, limit)
-        .fetch_all(connection)
+        .fetch_all(held)
         .await
 }
 
@@ -88,8 +82,8 @@ pub(crate) async fn walk(
     held.settle(outcome).map_err(store_error)?.into_iter().map(Payment::try_from).collect()
 }
 
-async fn select_after(connection: &mut PgConnection, after: Uuid, limit: i64) -> sqlx::Result<Vec<PaymentRow>> {
-    select_payments!("where id > $1 order by id limit $2", after, limit).fetch_all(connection).await
+async fn select_after(held: &mut Held, after: Uuid, limit: i64) -> sqlx::Result<Vec<PaymentRow>> {
+    select_payments!("where id > $1 order by id limit $2", after, limit).fetch_all(held).await
 }
 
 pub(crate) async fn due(
@@ -106,7 +100,7 @@ pub(crate) async fn due(
 
 /// By the hour first, because the index knows only hours; the migration says why.
 async fn select_due(
-    connection: &mut PgConnection,
+    held: &mut Held,
     now_us: i64,
     (after_us, after_id): (i64, Uuid),
     limit: i64,
@@ -124,7 +118,7 @@ async fn select_due(
         after_id,
         limit
     )
-    .fetch_all(connection)
+    .fetch_all(held)
     .await
 }
 
@@ -139,14 +133,14 @@ pub(crate) async fn history(store: &PostgresStore, id: PaymentId) -> Result<Vec<
     held.settle(outcome).map_err(store_error)?.into_iter().map(HistoryRow::try_from).collect()
 }
 
-async fn select_history(connection: &mut PgConnection, payment_id: Uuid) -> sqlx::Result<Vec<FactRow>> {
+async fn select_history(held: &mut Held, payment_id: Uuid) -> sqlx::Result<Vec<FactRow>> {
     sqlx::query_as!(
         FactRow,
         "select payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
         from payment_history where payment_id = $1 order by seq",
         payment_id
     )
-    .fetch_all(connection)
+    .fetch_all(held)
     .await
 }
 
@@ -156,13 +150,13 @@ pub(crate) async fn dead_letters(store: &PostgresStore, limit: u32) -> Result<Ve
     held.settle(outcome).map_err(store_error)?.into_iter().map(DeadLetterRow::try_from).collect()
 }
 
-async fn select_dead_letters(connection: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<LetterRow>> {
+async fn select_dead_letters(held: &mut Held, limit: i64) -> sqlx::Result<Vec<LetterRow>> {
     sqlx::query_as!(
         LetterRow,
         "select payment_id, seq, at_us, reason, last_error from dead_letters order by at_us desc limit $1",
         limit
     )
-    .fetch_all(connection)
+    .fetch_all(held)
     .await
 }
 
@@ -177,11 +171,11 @@ pub(crate) async fn open_counts(store: &PostgresStore) -> Result<Vec<(State, i64
         .collect()
 }
 
-async fn count_open(connection: &mut PgConnection) -> sqlx::Result<Vec<(String, i64)>> {
+async fn count_open(held: &mut Held) -> sqlx::Result<Vec<(String, i64)>> {
     let rows = sqlx::query!(
         r#"select state, count(*) as "count!" from payments where wake_hour is not null group by state order by state"#
     )
-    .fetch_all(connection)
+    .fetch_all(held)
     .await?;
     Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }

@@ -2,13 +2,12 @@
 //!
 //! Not here: the migrations, and when to apply them.
 
-use sqlx::PgConnection;
 use sqlx::migrate::{MigrateError, Migrator};
 use workflow::port::store::StoreError;
 
 use crate::PostgresStore;
-use crate::connect::within;
 use crate::error::store_error;
+use crate::session::{Held, within};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
 
@@ -72,9 +71,9 @@ fn compare(applied: &[Applied]) -> Result<(), SchemaMismatch> {
     }
 }
 
-async fn select_applied(connection: &mut PgConnection) -> sqlx::Result<Vec<Applied>> {
+async fn select_applied(held: &mut Held) -> sqlx::Result<Vec<Applied>> {
     let rows = sqlx::query!("select version, checksum from _sqlx_migrations where success order by version")
-        .fetch_all(connection)
+        .fetch_all(held)
         .await?;
     Ok(rows.into_iter().map(|row| (row.version, row.checksum)).collect())
 }

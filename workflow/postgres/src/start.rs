@@ -4,15 +4,14 @@
 
 use std::collections::HashMap;
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 use workflow::payment::Payment;
 use workflow::port::store::{NewPayment, RequestRecord, RequestScope, Started, StoreError};
 
 use crate::PostgresStore;
 use crate::columns::{Facts, Requests, Standing, Terms, column};
-use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
+use crate::session::{Held, within};
 use workflow::port::row::RequestRow;
 
 pub(crate) async fn start(store: &PostgresStore, batch: &[NewPayment]) -> Result<Vec<Started>, StoreError> {
@@ -80,7 +79,7 @@ async fn insert(store: &PostgresStore, batch: &[&NewPayment]) -> Result<sqlx::Re
 
 /// Returns the payments that were stored: those whose key was free. The rest of the statement joins with them.
 async fn insert_payments(
-    connection: &mut PgConnection,
+    held: &mut Held,
     terms: &Terms<'_>,
     standing: &Standing<'_>,
     facts: &Facts<'_>,
@@ -147,7 +146,7 @@ async fn insert_payments(
         &facts.hash as &[[u8; 32]],
         &standing.refunds as &[Option<String>]
     )
-    .fetch_all(connection)
+    .fetch_all(held)
     .await
 }
 
@@ -167,7 +166,7 @@ async fn earlier(
     rows.into_iter().map(|row| RequestRecord::try_from(row).map(|record| (record.scope.clone(), record))).collect()
 }
 
-async fn select_requests(connection: &mut PgConnection, requests: &Requests<'_>) -> sqlx::Result<Vec<RequestRow>> {
+async fn select_requests(held: &mut Held, requests: &Requests<'_>) -> sqlx::Result<Vec<RequestRow>> {
     sqlx::query_as!(
         RequestRow,
         "select earlier.*
@@ -182,7 +181,7 @@ async fn select_requests(connection: &mut PgConnection, requests: &Requests<'_>)
         &requests.route as &[&str],
         &requests.key as &[&str]
     )
-    .fetch_all(connection)
+    .fetch_all(held)
     .await
 }
 
@@ -192,7 +191,7 @@ pub(crate) async fn request(store: &PostgresStore, scope: &RequestScope) -> Resu
     held.settle(outcome).map_err(store_error)?.map(RequestRecord::try_from).transpose()
 }
 
-async fn select_request(connection: &mut PgConnection, scope: &RequestScope) -> sqlx::Result<Option<RequestRow>> {
+async fn select_request(held: &mut Held, scope: &RequestScope) -> sqlx::Result<Option<RequestRow>> {
     sqlx::query_as!(
         RequestRow,
         "select merchant_id, route, key, fingerprint, payment_id, status, body, created_at_us
@@ -201,6 +200,6 @@ async fn select_request(connection: &mut PgConnection, scope: &RequestScope) -> 
         scope.route,
         scope.key
     )
-    .fetch_optional(connection)
+    .fetch_optional(held)
     .await
 }

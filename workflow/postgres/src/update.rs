@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 
-use sqlx::PgConnection;
 use uuid::Uuid;
 use workflow::definition::State;
 use workflow::history::HistoryRow;
@@ -13,8 +12,8 @@ use workflow::port::store::{Origin, RequestRecord, StoreError, Update, Updated, 
 
 use crate::PostgresStore;
 use crate::columns::{Events, Facts, Requests, Standing, column, us};
-use crate::connect::within;
 use crate::error::{is_about_an_element, is_lost_race, store_error};
+use crate::session::{Held, within};
 
 pub(crate) async fn update(store: &PostgresStore, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
     if batch.is_empty() {
@@ -150,7 +149,7 @@ impl Letters {
 
 /// Returns the payments that were moved.
 #[expect(clippy::too_many_lines, reason = "one statement, with one line a parameter")]
-async fn update_payments(connection: &mut PgConnection, change: &Change<'_>) -> sqlx::Result<Vec<Uuid>> {
+async fn update_payments(held: &mut Held, change: &Change<'_>) -> sqlx::Result<Vec<Uuid>> {
     let Change { standing, facts, events, requests, letters, .. } = change;
     sqlx::query_file_scalar!(
         "queries/update_payments.sql",
@@ -223,6 +222,6 @@ async fn update_payments(connection: &mut PgConnection, change: &Change<'_>) -> 
         &change.names as &[&str],
         &standing.refunds as &[Option<String>]
     )
-    .fetch_all(connection)
+    .fetch_all(held)
     .await
 }

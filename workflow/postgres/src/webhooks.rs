@@ -5,15 +5,14 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use sqlx::PgConnection;
 use uuid::Uuid;
 use workflow::ids::PaymentId;
 use workflow::port::store::{StoreError, WebhookEvent};
 
 use crate::PostgresStore;
 use crate::columns::{Events, us};
-use crate::connect::within;
 use crate::error::store_error;
+use crate::session::{Held, within};
 use workflow::port::row::WebhookRow;
 
 pub(crate) async fn keep(store: &PostgresStore, batch: &[WebhookEvent]) -> Result<(), StoreError> {
@@ -30,7 +29,7 @@ pub(crate) async fn keep(store: &PostgresStore, batch: &[WebhookEvent]) -> Resul
 }
 
 /// An event that waits for a payment is replaced when something became of it. Nothing else is.
-async fn insert_webhooks(connection: &mut PgConnection, events: &Events<'_>) -> sqlx::Result<()> {
+async fn insert_webhooks(held: &mut Held, events: &Events<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into webhook_events (psp, event_id, event_type, body, received_at_us, payment_id, outcome)
         select * from unnest(
@@ -46,7 +45,7 @@ async fn insert_webhooks(connection: &mut PgConnection, events: &Events<'_>) -> 
         &events.payment_id as &[Option<uuid::Uuid>],
         &events.outcome as &[&str]
     )
-    .execute(connection)
+    .execute(held)
     .await?;
     Ok(())
 }
@@ -61,7 +60,7 @@ pub(crate) async fn webhook(
     held.settle(outcome).map_err(store_error)?.map(WebhookEvent::try_from).transpose()
 }
 
-async fn select_webhook(connection: &mut PgConnection, psp: &str, event_id: &str) -> sqlx::Result<Option<WebhookRow>> {
+async fn select_webhook(held: &mut Held, psp: &str, event_id: &str) -> sqlx::Result<Option<WebhookRow>> {
     sqlx::query_as!(
         WebhookRow,
         "select psp, event_id, event_type, body, received_at_us, payment_id, outcome
@@ -69,7 +68,7 @@ async fn select_webhook(connection: &mut PgConnection, psp: &str, event_id: &str
         psp,
         event_id
     )
-    .fetch_optional(connection)
+    .fetch_optional(held)
     .await
 }
 
@@ -83,11 +82,7 @@ pub(crate) async fn unmatched(
     held.settle(outcome).map_err(store_error)?.into_iter().map(WebhookEvent::try_from).collect()
 }
 
-async fn select_unmatched(
-    connection: &mut PgConnection,
-    received_after_us: i64,
-    limit: i64,
-) -> sqlx::Result<Vec<WebhookRow>> {
+async fn select_unmatched(held: &mut Held, received_after_us: i64, limit: i64) -> sqlx::Result<Vec<WebhookRow>> {
     sqlx::query_as!(
         WebhookRow,
         "select psp, event_id, event_type, body, received_at_us, payment_id, outcome
@@ -96,7 +91,7 @@ async fn select_unmatched(
         received_after_us,
         limit
     )
-    .fetch_all(connection)
+    .fetch_all(held)
     .await
 }
 
@@ -110,16 +105,12 @@ pub(crate) async fn by_psp_reference(
     Ok(held.settle(outcome).map_err(store_error)?.map(PaymentId::from_uuid))
 }
 
-async fn select_by_psp_reference(
-    connection: &mut PgConnection,
-    psp: &str,
-    psp_reference: &str,
-) -> sqlx::Result<Option<Uuid>> {
+async fn select_by_psp_reference(held: &mut Held, psp: &str, psp_reference: &str) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar!(
         "select payment_id from psp_references where psp = $1 and psp_reference = $2",
         psp,
         psp_reference
     )
-    .fetch_optional(connection)
+    .fetch_optional(held)
     .await
 }
