@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use workflow::engine::Engine;
 use workflow::port::clock::{Clock, SystemClock, SystemRandom};
 use workflow_aws::sqs::{Listening, SqsQueue};
-use workflow_postgres::{PostgresOptions, PostgresStore};
+use workflow_postgres::PostgresStore;
 
 use function::Function;
 use settings::Settings;
@@ -51,9 +51,7 @@ async fn run() -> anyhow::Result<()> {
 async fn open(settings: &Settings) -> anyhow::Result<Function> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let psps = Arc::new(accounts::psps(&settings.psps, Purpose::Calls, &clock)?);
-    let store = PostgresStore::connect(PostgresOptions::new(settings.database_url(), settings.database_connections))
-        .await
-        .context("cannot open PostgreSQL")?;
+    let store = PostgresStore::connect(settings.database()).await.context("cannot open PostgreSQL")?;
     let queue = Arc::new(SqsQueue::open(&settings.sqs, Listening::No).await);
     let (random, capabilities) = (Arc::new(SystemRandom), psps.capabilities());
     let engine = Arc::new(Engine::new(Arc::new(store), Arc::clone(&queue) as _, clock, random, capabilities));

@@ -6,6 +6,7 @@ use activities::gateway::accounts::{Account, with_environment};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use workflow_aws::sqs::SqsOptions;
+use workflow_postgres::{Pooler, PostgresOptions};
 
 /// A function works on one batch at a time, and group commit needs one connection to write and one to read. What a
 /// thousand functions use at once is the database's limit divided by this.
@@ -15,7 +16,8 @@ const DATABASE_CONNECTIONS: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Settings {
     database_url: SecretString,
-    pub(crate) database_connections: u32,
+    database_connections: u32,
+    pooler: Pooler,
     pub(crate) sqs: SqsOptions,
     pub(crate) psps: BTreeMap<String, Account>,
     /// Names this function in leases and history.
@@ -48,6 +50,11 @@ impl Settings {
         Ok(Self {
             database_url: database_url.into(),
             database_connections,
+            pooler: match variable("FINCORE_DATABASE_POOLER").as_deref() {
+                None | Some("none") => Pooler::None,
+                Some("transaction") => Pooler::Transaction,
+                Some(other) => anyhow::bail!("FINCORE_DATABASE_POOLER is {other}, but must be none or transaction"),
+            },
             sqs: SqsOptions::new(queue_url, variable("FINCORE_AWS_ENDPOINT_URL")),
             psps: psps(variable)?,
             // The end of a log stream's name tells one function from another, and where its log is.
@@ -56,8 +63,10 @@ impl Settings {
         })
     }
 
-    pub(crate) fn database_url(&self) -> String {
-        self.database_url.expose_secret().to_owned()
+    /// How the database is reached.
+    pub(crate) fn database(&self) -> PostgresOptions {
+        let url = self.database_url.expose_secret().to_owned();
+        PostgresOptions { pooler: self.pooler, ..PostgresOptions::new(url, self.database_connections) }
     }
 }
 
@@ -106,6 +115,7 @@ mod tests {
         assert!(told(&[QUEUE]).contains("FINCORE_DATABASE_URL is not set"));
         assert!(told(&[DATABASE, ("FINCORE_SQS_QUEUE_URL", " ")]).contains("FINCORE_SQS_QUEUE_URL is not set"));
         assert!(told(&[("FINCORE_DATABASE_URL", "sqlite:x"), QUEUE]).contains("postgres://"));
+        assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_POOLER", "session")]).contains("none or transaction"));
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_CONNECTIONS", "1")]).contains("from 2 to 100"));
     }
 
