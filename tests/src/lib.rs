@@ -10,5 +10,6 @@ pub mod emulators;
 pub mod fuzz;
 pub mod lossy;
 pub mod process;
+pub mod queue;
 pub mod third_party;
 pub mod world;

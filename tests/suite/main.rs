@@ -66,6 +66,7 @@ mod mocked_psps;
 mod outages;
 mod pooler;
 mod processes;
+mod queues;
 mod requests;
 mod sandbox_scenarios;
 mod store_conformance;

@@ -28,8 +28,9 @@ use batch::{Batch, MAX_ENTRIES};
 /// Wakes and settlements that wait for a request. With more, SQS is not keeping up, and the sweeper helps out.
 const ROOM: usize = 10_000;
 
-/// How long a poll waits for messages: the longest that SQS allows, and so the fewest requests.
-const LONG_POLL: Duration = Duration::from_secs(20);
+/// How long a poll waits for messages. SQS allows 20 s, which is a fourth of the requests; but a poll must not be broken
+/// off (what it brings would be invisible to others for a whole visibility timeout), and so ending waits this long.
+const LONG_POLL: Duration = Duration::from_secs(5);
 
 /// Beside the poll itself, for the answer to arrive.
 const POLL_GRACE: Duration = Duration::from_secs(5);

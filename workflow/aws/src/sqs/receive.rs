@@ -21,15 +21,13 @@ pub(super) async fn poll(shared: Arc<Shared>, hand_in: mpsc::Sender<Delivery>, s
     let mut pause = FIRST_PAUSE;
     loop {
         let room = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             room = hand_in.reserve_many(MAX_ENTRIES) => room,
         };
         let Ok(room) = room else { return };
-        let received = tokio::select! {
-            () = stop.cancelled() => return,
-            received = shared.receive() => received,
-        };
-        match received {
+        // Not broken off when it is time to stop: SQS may be handing out messages already.
+        match shared.receive().await {
             Ok(messages) => {
                 pause = FIRST_PAUSE;
                 for (place, delivery) in room.zip(messages.iter().filter_map(delivery)) {
