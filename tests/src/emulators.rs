@@ -106,11 +106,43 @@ impl Emulator {
         Self::answer(request.body(input.to_string()), "sqs").await
     }
 
+    /// A call of the Lambda API, which is REST.
+    ///
+    /// # Panics
+    /// When the emulator refuses it.
+    pub async fn lambda(&self, method: &str, path: &str, input: Value) -> Value {
+        let method = method.parse().expect("a method of HTTP");
+        let request = self.client.request(method, format!("{}{path}", self.url)).body(input.to_string());
+        Self::answer(request, "lambda").await.unwrap_or_else(|refused| panic!("{path}: {refused:?}"))
+    }
+
+    /// Calls a function and waits for its answer, which may be that it failed.
+    ///
+    /// # Panics
+    /// When the emulator does not answer.
+    pub async fn invoke(&self, path: &str, event: Value) -> (Value, bool) {
+        let request = self.client.post(format!("{}{path}", self.url)).body(event.to_string());
+        let response = signed(request, "lambda").send().await.expect("the emulator answers");
+        let failed = response.headers().contains_key("x-amz-function-error");
+        (response.json().await.expect("a function answers in JSON"), failed)
+    }
+
+    /// An action of CloudWatch Logs.
+    ///
+    /// # Errors
+    /// What the emulator says no with.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn logs(&self, action: &str, input: Value) -> Result<Value, Refused> {
+        let request = self.client.post(format!("{}/", self.url));
+        let request = request.header("content-type", "application/x-amz-json-1.1");
+        let request = request.header("x-amz-target", format!("Logs_20140328.{action}"));
+        Self::answer(request.body(input.to_string()), "logs").await
+    }
+
     async fn answer(request: reqwest::RequestBuilder, service: &str) -> Result<Value, Refused> {
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={CREDENTIAL}/{service}/aws4_request, SignedHeaders=host, Signature=none"
-        );
-        let response = request.header("authorization", authorization).send().await.expect("the emulator answers");
+        let response = signed(request, service).send().await.expect("the emulator answers");
         let status = response.status();
         let body = response.text().await.expect("the emulator ends its answer");
         if !status.is_success() {
@@ -120,4 +152,11 @@ impl Emulator {
         let body = if body.is_empty() { "null" } else { &body };
         Ok(serde_json::from_str(body).unwrap_or_else(|_| panic!("an emulator answers in JSON, not {body}")))
     }
+}
+
+/// Who asks for which service. Nobody checks the signature.
+fn signed(request: reqwest::RequestBuilder, service: &str) -> reqwest::RequestBuilder {
+    let authorization =
+        format!("AWS4-HMAC-SHA256 Credential={CREDENTIAL}/{service}/aws4_request, SignedHeaders=host, Signature=none");
+    request.header("authorization", authorization)
 }

@@ -8,6 +8,7 @@ pub mod crash;
 pub mod database;
 pub mod emulators;
 pub mod fuzz;
+pub mod lambda;
 pub mod lossy;
 pub mod process;
 pub mod queue;
