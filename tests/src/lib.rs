@@ -12,5 +12,6 @@ pub mod lambda;
 pub mod lossy;
 pub mod process;
 pub mod queue;
+pub mod site;
 pub mod third_party;
 pub mod world;

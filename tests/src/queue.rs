@@ -11,6 +11,12 @@ use workflow_aws::sqs::{Listening, SqsOptions, SqsQueue};
 
 use crate::emulators::{Emulator, unique};
 
+/// How long a queue may take to come to what a test waits for.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+/// Messages in one answer, which is what SQS allows.
+const RECEIVED_AT_ONCE: u32 = 10;
+
 /// Which kind of queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -37,6 +43,26 @@ impl Default for Shape {
     }
 }
 
+/// Messages of a queue, as it counts them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Ready to be handed out.
+    pub ready: u64,
+    /// Handed out and not deleted.
+    pub in_flight: u64,
+    /// Not ready yet.
+    pub delayed: u64,
+}
+
+/// A message as it was received.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// Its text.
+    pub body: String,
+    /// Its attributes, of the queue's and the sender's own: `Attributes` and `MessageAttributes`.
+    pub raw: Value,
+}
+
 /// A queue and its dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct TestQueue {
@@ -44,29 +70,27 @@ pub struct TestQueue {
     pub emulator: Emulator,
     /// The queue.
     pub url: String,
-    /// Where messages go that cannot be worked on.
+    /// Where messages go that were handed out too often, and what the workflow gives up.
     pub dead_letter_url: String,
 }
 
 impl TestQueue {
     /// Makes both.
+    ///
+    /// # Panics
+    /// When the emulator refuses it.
     pub async fn create(emulator: Emulator, name: &str, shape: Shape) -> Self {
-        let suffix = if shape.kind == Kind::Fifo { ".fifo" } else { "" };
         let name = unique(name);
-        let create = async |name: String, mut attributes: Value| {
-            if shape.kind == Kind::Fifo {
-                attributes["FifoQueue"] = json!("true");
-            }
-            let made = emulator.sqs("CreateQueue", json!({ "QueueName": name, "Attributes": attributes })).await;
-            made["QueueUrl"].as_str().expect("a queue has a URL").to_owned()
-        };
-        let dead_letter_url = create(format!("{name}-dead{suffix}"), json!({})).await;
-        let asked = json!({ "QueueUrl": dead_letter_url, "AttributeNames": ["QueueArn"] });
-        let arn = emulator.sqs("GetQueueAttributes", asked).await["Attributes"]["QueueArn"].clone();
-        let redrive = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": shape.max_receives }).to_string();
-        let attributes = json!({ "VisibilityTimeout": shape.visibility_s.to_string(), "RedrivePolicy": redrive });
-        let url = create(format!("{name}{suffix}"), attributes).await;
-        Self { emulator, url, dead_letter_url }
+        let dead_letter_url = create(&emulator, &format!("{name}-dead"), shape.kind, json!({})).await;
+        let mut queue = Self { emulator, url: String::new(), dead_letter_url };
+        let target = queue.arn(&queue.dead_letter_url).await;
+        let redrive = json!({ "deadLetterTargetArn": target, "maxReceiveCount": shape.max_receives.to_string() });
+        let attributes = json!({
+            "VisibilityTimeout": shape.visibility_s.to_string(),
+            "RedrivePolicy": redrive.to_string(),
+        });
+        queue.url = create(&queue.emulator, &name, shape.kind, attributes).await;
+        queue
     }
 
     /// The adapter over it, with credentials that only an emulator takes.
@@ -74,49 +98,119 @@ impl TestQueue {
         adapter(&self.url, self.emulator.url(), listening).await
     }
 
-    /// Puts a body into it that none of us has written.
-    pub async fn put(&self, body: &str) {
-        let mut message = json!({ "QueueUrl": self.url, "MessageBody": body });
-        if self.url.ends_with(".fifo") {
-            message["MessageGroupId"] = json!(unique("group"));
-            message["MessageDeduplicationId"] = json!(unique("once"));
-        }
-        self.emulator.sqs("SendMessage", message).await;
-    }
-
-    /// The bodies that are visible now, at most ten; those received become invisible for a moment.
-    pub async fn peek(&self, url: &str) -> Vec<Value> {
-        let asked = json!({
-            "QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0, "MessageAttributeNames": ["All"],
-        });
-        let received = self.emulator.sqs("ReceiveMessage", asked).await;
-        received["Messages"].as_array().cloned().unwrap_or_default()
-    }
-
-    /// Messages in a queue, visible or not.
-    pub async fn count(&self, url: &str) -> u64 {
-        let asked = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
-        let attributes = self.emulator.sqs("GetQueueAttributes", asked).await["Attributes"].clone();
-        let number =
-            |name: &str| attributes[name].as_str().and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-        number("ApproximateNumberOfMessages") + number("ApproximateNumberOfMessagesNotVisible")
-    }
-
-    /// Waits until a queue holds so many messages.
+    /// AWS's name for one of the two.
     ///
     /// # Panics
-    /// When it does not come to that.
-    pub async fn until_it_holds(&self, url: &str, messages: u64) {
-        let mut held = 0;
-        for _ in 0..300 {
-            held = self.count(url).await;
-            if held == messages {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("{url} holds {held} messages and not {messages}");
+    /// When the emulator does not say.
+    pub async fn arn(&self, url: &str) -> String {
+        let answer = self.sqs("GetQueueAttributes", url, json!({ "AttributeNames": ["QueueArn"] })).await;
+        answer["Attributes"]["QueueArn"].as_str().expect("a queue has a name").to_owned()
     }
+
+    /// Sends messages to the queue, in one batch for each ten.
+    ///
+    /// # Panics
+    /// When the queue refuses one.
+    pub async fn send<T: AsRef<str>>(&self, bodies: &[T]) {
+        for (batch, bodies) in bodies.chunks(RECEIVED_AT_ONCE as usize).enumerate() {
+            let entry = |(number, body): (usize, &T)| {
+                let mut entry = json!({ "Id": number.to_string(), "MessageBody": body.as_ref() });
+                if self.url.ends_with(".fifo") {
+                    entry["MessageGroupId"] = json!("one");
+                    entry["MessageDeduplicationId"] = json!(unique(&format!("{batch}-{number}")));
+                }
+                entry
+            };
+            let entries: Vec<Value> = bodies.iter().enumerate().map(entry).collect();
+            let sent = self.sqs("SendMessageBatch", &self.url, json!({ "Entries": entries })).await;
+            assert!(sent["Failed"].as_array().is_none_or(Vec::is_empty), "{sent}");
+        }
+    }
+
+    /// How many messages a queue has: one of the two, by its URL.
+    ///
+    /// # Panics
+    /// When the emulator does not say.
+    pub async fn counts(&self, queue_url: &str) -> Counts {
+        let answer = self.sqs("GetQueueAttributes", queue_url, json!({ "AttributeNames": ["All"] })).await;
+        let count = |name: &str| {
+            let text = answer["Attributes"][format!("ApproximateNumberOfMessages{name}")].as_str();
+            text.and_then(|text| text.parse().ok()).expect("a queue counts its messages")
+        };
+        Counts { ready: count(""), in_flight: count("NotVisible"), delayed: count("Delayed") }
+    }
+
+    /// Waits until one of the two holds so many messages.
+    ///
+    /// # Panics
+    /// When it does not come to that within a minute.
+    pub async fn until(&self, url: &str, wanted: Counts) {
+        let reached = async {
+            while self.counts(url).await != wanted {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, reached).await.is_err() {
+            panic!("{url} has {:?} and not {wanted:?}", self.counts(url).await);
+        }
+    }
+
+    /// Waits until the queue has nothing left: ready, in flight or delayed.
+    pub async fn until_drained(&self) {
+        self.until(&self.url, Counts::default()).await;
+    }
+
+    /// Waits until so many messages lie in the dead-letter queue.
+    pub async fn until_dead_letters(&self, count: u64) {
+        self.until(&self.dead_letter_url, Counts { ready: count, ..Counts::default() }).await;
+    }
+
+    /// Takes messages out of one of the queues: at most ten, those that are ready now.
+    ///
+    /// # Panics
+    /// When the emulator refuses it.
+    pub async fn take(&self, queue_url: &str) -> Vec<Letter> {
+        let all = json!({
+            "MaxNumberOfMessages": RECEIVED_AT_ONCE,
+            "MessageSystemAttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        });
+        let received = self.sqs("ReceiveMessage", queue_url, all).await;
+        let mut letters = Vec::new();
+        for raw in received["Messages"].as_array().cloned().unwrap_or_default() {
+            self.sqs("DeleteMessage", queue_url, json!({ "ReceiptHandle": raw["ReceiptHandle"] })).await;
+            let body = raw["Body"].as_str().expect("a message has a body").to_owned();
+            letters.push(Letter { body, raw });
+        }
+        letters
+    }
+
+    /// Removes both.
+    ///
+    /// # Panics
+    /// When the emulator refuses it.
+    pub async fn delete(self) {
+        for url in [&self.url, &self.dead_letter_url] {
+            self.sqs("DeleteQueue", url, json!({})).await;
+        }
+    }
+
+    async fn sqs(&self, action: &str, queue_url: &str, mut input: Value) -> Value {
+        input["QueueUrl"] = json!(queue_url);
+        self.emulator.sqs(action, input).await
+    }
+}
+
+async fn create(emulator: &Emulator, name: &str, kind: Kind, mut attributes: Value) -> String {
+    let name = match kind {
+        Kind::Standard => name.to_owned(),
+        Kind::Fifo => {
+            attributes["FifoQueue"] = json!("true");
+            format!("{name}.fifo")
+        }
+    };
+    let created = emulator.sqs("CreateQueue", json!({ "QueueName": name, "Attributes": attributes })).await;
+    created["QueueUrl"].as_str().expect("a queue has a URL").to_owned()
 }
 
 /// The adapter over a queue at this endpoint.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use fincore_tests::emulators::Emulator;
+use fincore_tests::site::{Plan, Webhooks, Workers};
+
 /// Runs each test on each database, in a world of its own.
 macro_rules! on_each_store {
     ($(async fn $name:ident($world:ident: World) $body:block)+) => {
@@ -53,6 +56,17 @@ macro_rules! on_each_store_and_behind_a_pooler {
 }
 pub(crate) use on_each_store_and_behind_a_pooler;
 
+/// FinCore as it is deployed, with the binaries of this package.
+fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Plan<'static> {
+    Plan {
+        binary: env!("CARGO_BIN_EXE_fincore-under-test"),
+        function: std::path::Path::new(env!("CARGO_BIN_EXE_lambda-under-test")),
+        workers,
+        emulator,
+        webhooks,
+    }
+}
+
 mod charges;
 mod crashes;
 mod emulators;
@@ -66,6 +80,7 @@ mod mocked_psps;
 mod outages;
 mod pooler;
 mod processes;
+mod production;
 mod queues;
 mod requests;
 mod sandbox_scenarios;

@@ -61,7 +61,7 @@ on_each_queue! {
         assert!(delivery.wake.snapshot.is_none(), "a queue between processes carries no payment");
         sqs.settle(delivery.receipt.unwrap(), Settlement::Done);
         sqs.close().await;
-        queue.until_it_holds(&queue.url, 0).await;
+        queue.until_drained().await;
     }
 
     async fn what_is_to_come_again_comes_after_its_time(queue: TestQueue, Shape::default()) {
@@ -76,7 +76,7 @@ on_each_queue! {
         // So long that SQS cannot: the sweeper finds it, and the queue forgets it.
         sqs.settle(again.receipt.unwrap(), Settlement::Again(Duration::from_secs(86_400)));
         sqs.close().await;
-        queue.until_it_holds(&queue.url, 0).await;
+        queue.until_drained().await;
     }
 
     async fn hundreds_of_wakes_all_arrive(queue: TestQueue, Shape::default()) {
@@ -90,7 +90,7 @@ on_each_queue! {
             }
         }
         sqs.close().await;
-        queue.until_it_holds(&queue.url, 0).await;
+        queue.until_drained().await;
     }
 
     async fn a_message_that_cannot_be_read_ends_on_the_dead_letter_queue(
@@ -98,15 +98,15 @@ on_each_queue! {
         Shape { visibility_s: 1, max_receives: 2, ..Shape::default() }
     ) {
         let sqs = queue.adapter(Listening::Yes).await;
-        queue.put("{\"v\":99}").await;
+        queue.send(&["{\"v\":99}"]).await;
         sqs.tell(vec![wake(1)]);
         let delivery = next(&*sqs).await;
         assert_eq!(delivery.wake.payment_id, wake(1).payment_id, "the other one is not in the way");
         sqs.settle(delivery.receipt.unwrap(), Settlement::Done);
-        queue.until_it_holds(&queue.dead_letter_url, 1).await;
+        queue.until_dead_letters(1).await;
         sqs.close().await;
-        assert_eq!(queue.peek(&queue.dead_letter_url).await[0]["Body"], "{\"v\":99}");
-        queue.until_it_holds(&queue.url, 0).await;
+        assert_eq!(queue.take(&queue.dead_letter_url).await[0].body, "{\"v\":99}");
+        queue.until_drained().await;
     }
 
     async fn who_ends_hands_back_what_nobody_took(queue: TestQueue, Shape::default()) {

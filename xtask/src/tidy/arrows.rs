@@ -28,6 +28,7 @@ const EVERYTHING: &[&str] = &[
     "activities",
     "api",
     "fincore",
+    "fincore-lambda",
     "sandbox",
     "testkit",
     "workflow",

@@ -1,0 +1,64 @@
+//! FinCore's worker as an AWS Lambda function: fed by an SQS event source mapping with partial batch responses, and woken
+//! by a schedule to sweep.
+//!
+//! Everything is opened once per cold start, before the first event is asked for. Deliberately not here: what is done
+//! with a payment (`activities`), and SQLite, the API and the command line, which this binary does without.
+
+mod function;
+mod settings;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use activities::gateway::accounts::{self, Purpose};
+use activities::sweeper::Sweeper;
+use activities::worker::{Worker, WorkerOptions};
+use anyhow::Context;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+use workflow::engine::Engine;
+use workflow::port::clock::{Clock, SystemClock, SystemRandom};
+use workflow_aws::sqs::{Listening, SqsQueue};
+use workflow_postgres::PostgresStore;
+
+use function::Function;
+use settings::Settings;
+
+/// One thread: Lambda gives a function of this size less than one processor, and a batch that is claimed by one thread
+/// is claimed in one statement.
+///
+/// Runs until Lambda ends the process.
+#[must_use]
+#[tokio::main(flavor = "current_thread")]
+pub async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Perhaps before there is a log.
+            eprintln!("cannot work: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let settings = Settings::read(&|name| std::env::var(name).ok())?;
+    let filter = EnvFilter::try_new(&settings.log).context("FINCORE_LOG is not a filter")?;
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let function = open(&settings).await?;
+    let answer = |event: LambdaEvent<Value>| function.handle(event);
+    lambda_runtime::run(service_fn(answer)).await.map_err(|error| anyhow::anyhow!("the runtime API failed: {error}"))
+}
+
+async fn open(settings: &Settings) -> anyhow::Result<Function> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let psps = Arc::new(accounts::psps(&settings.psps, Purpose::Calls, &clock)?);
+    let store = PostgresStore::connect(settings.database()).await.context("cannot open PostgreSQL")?;
+    let queue = Arc::new(SqsQueue::open(&settings.sqs, Listening::No).await);
+    let (random, capabilities) = (Arc::new(SystemRandom), psps.capabilities());
+    let engine = Arc::new(Engine::new(Arc::new(store), Arc::clone(&queue) as _, clock, random, capabilities));
+    let options = WorkerOptions { name: settings.name.clone(), ..WorkerOptions::default() };
+    let sweeper = Sweeper::new(Arc::clone(&engine), Arc::clone(&psps));
+    Ok(Function { worker: Worker::new(Arc::clone(&engine), psps, options), engine, queue, sweeper })
+}

@@ -1,0 +1,245 @@
+//! FinCore as it is deployed: real processes on a real database, with the sandbox PSP beside them; and, in the production
+//! shape, SQS and the Lambda function of an emulator between the API and the PSP.
+//!
+//! Not here: an owned clock. Time is real, and so are crashes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sandbox::Sandbox;
+use serde_json::{Value, json};
+use tokio::task::AbortHandle;
+use workflow::definition;
+use workflow::ids::PaymentId;
+use workflow::payment::Payment;
+use workflow::port::store::Store;
+use workflow::timeline;
+
+use crate::database::TestDatabase;
+use crate::emulators::Emulator;
+use crate::lambda::{Lambda, Setup};
+use crate::process::{Program, Running, free_port};
+use crate::queue::{Shape, TestQueue};
+use crate::world::{SECRET_KEY, WEBHOOK_SECRET, http_client};
+
+/// Leases of killed workers run out after a minute; then there is a little work left.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Between two schedules of a function. In production it is a minute; what is forgotten waits for so long.
+const SCHEDULE: Duration = Duration::from_millis(700);
+
+/// Messages are brought back soon after a worker died: the lease decides when that helps.
+const VISIBILITY_S: u32 = 12;
+
+/// Where the work is done.
+#[derive(Clone, Copy, Debug)]
+pub enum Workers {
+    /// In the process that serves the API.
+    Inside,
+    /// In a process of their own, fed by a queue.
+    Apart,
+    /// In a Lambda function, fed by a queue.
+    Lambda,
+}
+
+/// How a site is put together.
+pub struct Plan<'a> {
+    /// The program.
+    pub binary: &'static str,
+    /// Where the work is done.
+    pub workers: Workers,
+    /// The Lambda function, should there be one.
+    pub function: &'a Path,
+    /// Where the queue is, should there be one.
+    pub emulator: Option<Emulator>,
+    /// Whether the PSP sends webhooks.
+    pub webhooks: Webhooks,
+}
+
+/// Whether the PSP sends webhooks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Webhooks {
+    /// As things happen.
+    Sent,
+    /// Never: what happens is found by asking.
+    Lost,
+}
+
+/// A deployed FinCore.
+pub struct Site {
+    /// How its processes are started.
+    pub program: Program,
+    /// The PSP.
+    pub sandbox: Sandbox,
+    /// The database, seen from outside.
+    pub store: Arc<dyn Store>,
+    /// The queue between its parts.
+    pub queue: Option<TestQueue>,
+    /// The function.
+    pub lambda: Option<Lambda>,
+    api: String,
+    secret: String,
+    http: reqwest::Client,
+    commands: &'static [&'static [&'static str]],
+    schedule: Option<AbortHandle>,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(schedule) = &self.schedule {
+            schedule.abort();
+        }
+    }
+}
+
+impl Site {
+    /// Puts everything up but the processes.
+    pub async fn build(database: &TestDatabase, plan: Plan<'_>) -> Self {
+        let port = free_port();
+        let api = format!("http://127.0.0.1:{port}");
+        let sandbox = Sandbox::start(sandbox::Config {
+            secret_key: SECRET_KEY.to_owned(),
+            webhook_secret: WEBHOOK_SECRET.to_owned(),
+            webhook_url: (plan.webhooks == Webhooks::Sent).then(|| format!("{api}/v1/webhooks/stripe")),
+            ..sandbox::Config::default()
+        })
+        .await
+        .expect("a loopback port is free");
+        let mut env = vec![
+            ("FINCORE_DATABASE_URL", database.url()),
+            ("FINCORE_LISTEN", format!("127.0.0.1:{port}")),
+            ("FINCORE_STRIPE_URL", sandbox.url().to_owned()),
+            ("FINCORE_STRIPE_SECRET_KEY", SECRET_KEY.to_owned()),
+            ("FINCORE_STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET.to_owned()),
+        ];
+        let (queue, lambda) = queue_and_function(&plan, &mut env).await;
+        let program = Program { binary: plan.binary, env };
+        program.run(&["migrate"]);
+        let created = program.run(&["keys", "create"]);
+        let secret = created.lines().find_map(|line| line.strip_prefix("secret")).expect("a key has a secret");
+        let commands: &[&[&str]] = match plan.workers {
+            Workers::Inside => &[&["serve", "--with-worker"]],
+            Workers::Apart => &[&["serve"], &["work"]],
+            Workers::Lambda => &[&["serve"]],
+        };
+        let schedule = lambda.clone().map(|lambda| tokio::spawn(schedule(lambda)).abort_handle());
+        let (secret, store, http) = (secret.trim().to_owned(), database.store().await, http_client());
+        Self { program, sandbox, store, queue, lambda, api, secret, http, commands, schedule }
+    }
+
+    /// Starts the processes.
+    #[must_use]
+    pub fn start(&self) -> Vec<Running> {
+        self.commands.iter().map(|command| self.program.start(command)).collect()
+    }
+
+    /// `kill -9` for the function's processes, where there are any.
+    pub fn kill_functions(&self) {
+        let Some(queue) = &self.queue else { return };
+        for process in std::fs::read_dir("/proc").expect("there are processes").flatten() {
+            // Others come and go while we look; those of other users are not ours.
+            let Ok(environment) = std::fs::read(process.path().join("environ")) else { continue };
+            let Ok(binary) = std::fs::read_link(process.path().join("exe")) else { continue };
+            let is_ours = binary.ends_with("lambda-under-test")
+                && environment.windows(queue.url.len()).any(|window| window == queue.url.as_bytes());
+            if is_ours {
+                let id = process.file_name();
+                let _gone = std::process::Command::new("kill").arg("-9").arg(id).status();
+            }
+        }
+    }
+
+    /// A client that repeats its request, under the same key, until it is accepted.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub async fn charge(&self, key: &str, body: &Value) -> PaymentId {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let request = self.http.post(format!("{}/v1/charges", self.api)).bearer_auth(&self.secret);
+            let sent = request.header("Idempotency-Key", key).json(body).send().await;
+            if let Ok(response) = sent
+                && response.status() == 202
+                && let Ok(charge) = response.json::<Value>().await
+            {
+                return charge["id"].as_str().expect("a charge has an id").parse().expect("of our kind");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{key} was never accepted");
+    }
+
+    /// The same with no more said than how it is paid.
+    pub async fn charge_with(&self, payment_method: &str) -> PaymentId {
+        let body = json!({"amount": 1200, "currency": "eur", "payment_method": payment_method});
+        self.charge(&crate::emulators::unique("key"), &body).await
+    }
+
+    /// Waits until all of these have ended, or wait for a person.
+    ///
+    /// # Panics
+    /// When some do not.
+    pub async fn until_ended(&self, ids: &[PaymentId]) -> Vec<Payment> {
+        let begun = Instant::now();
+        loop {
+            let loaded = self.store.load(ids).await.expect("the store answers");
+            let payments: Vec<Payment> = loaded.into_iter().map(|payment| payment.expect("it was accepted")).collect();
+            let is_open = |payment: &&Payment| {
+                !definition::has_ended(payment.state) && payment.state != definition::State::InReview
+            };
+            let open = payments.iter().filter(is_open).count();
+            if open == 0 {
+                return payments;
+            }
+            if begun.elapsed() > PATIENCE {
+                let stuck = payments.iter().find(is_open).expect("some are open");
+                let log = match &self.lambda {
+                    Some(lambda) => lambda.logs().await.join("\n"),
+                    None => String::new(),
+                };
+                panic!("{open} charges are still open, one of them:\n{}\n{log}", self.ledger(stuck.id).await);
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    /// A payment's history as a ledger.
+    pub async fn ledger(&self, id: PaymentId) -> String {
+        timeline::ledger(&self.store.history(id).await.expect("the store answers"))
+    }
+}
+
+async fn queue_and_function(
+    plan: &Plan<'_>,
+    env: &mut Vec<(&'static str, String)>,
+) -> (Option<TestQueue>, Option<Lambda>) {
+    let Some(emulator) = &plan.emulator else { return (None, None) };
+    let shape = Shape { visibility_s: VISIBILITY_S, ..Shape::default() };
+    let queue = TestQueue::create(emulator.clone(), "payments", shape).await;
+    env.extend([
+        ("FINCORE_QUEUE", "sqs".to_owned()),
+        ("FINCORE_SQS_QUEUE_URL", queue.url.clone()),
+        ("FINCORE_AWS_ENDPOINT_URL", emulator.url().to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+    ]);
+    if !matches!(plan.workers, Workers::Lambda) {
+        return (Some(queue), None);
+    }
+    let mut env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    env.push(("FINCORE_LOG".to_owned(), "warn".to_owned()));
+    let setup = Setup { env, ..Setup::default() };
+    let lambda = Lambda::deploy(queue.clone(), plan.function, &setup).await;
+    (Some(queue), Some(lambda))
+}
+
+/// What a schedule of EventBridge does.
+async fn schedule(lambda: Lambda) {
+    loop {
+        tokio::time::sleep(SCHEDULE).await;
+        // Whatever comes of it; the next one is soon.
+        let _ = lambda.invoke(json!({"source": "aws.events", "detail-type": "Scheduled Event"})).await;
+    }
+}

@@ -1,0 +1,106 @@
+//! The production shape: PostgreSQL, SQS and the Lambda function, as processes. What messages do must change nothing.
+
+use std::time::Duration;
+
+use fincore_tests::database::TestDatabase;
+use fincore_tests::emulators::Emulator;
+use fincore_tests::lambda::Feeding;
+use fincore_tests::site::{Site, Webhooks, Workers};
+use sandbox::EntryKind;
+use serde_json::json;
+use workflow::definition::State;
+use workflow::ids::PaymentId;
+
+use crate::plan;
+
+/// A site with a function, ready to be charged.
+async fn site(webhooks: Webhooks) -> Option<(TestDatabase, Site)> {
+    let (database, emulator) = (TestDatabase::postgres().await?, Emulator::ministack()?);
+    let site = Site::build(&database, plan(Workers::Lambda, Some(emulator), webhooks)).await;
+    Some((database, site))
+}
+
+/// The PSP's books: every charge captured once, none twice.
+fn captured_once(site: &Site, ids: &[PaymentId]) {
+    let ledger = site.sandbox.ledger();
+    for id in ids {
+        let reference = Some(id.to_string());
+        let captures =
+            ledger.iter().filter(|entry| entry.reference == reference && entry.kind == EntryKind::Captured).count();
+        assert_eq!(captures, 1, "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn histories_are_the_same_as_in_one_process() {
+    let Some((_database, lambda)) = site(Webhooks::Lost).await else { return };
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let inside = Site::build(&database, plan(Workers::Inside, None, Webhooks::Lost)).await;
+    let running = [lambda.start(), inside.start()];
+    for payment_method in [
+        "pm_card_visa",
+        "pm_card_chargeDeclinedInsufficientFunds",
+        "pm_sandbox_answer_lost",
+        "pm_sandbox_drop_before",
+        "pm_sandbox_error_500_then_ok",
+        "pm_sandbox_throttled_twice",
+        "pm_sandbox_capture_answer_lost",
+        "pm_sandbox_amount_mismatch",
+    ] {
+        let (ours, theirs) = (lambda.charge_with(payment_method).await, inside.charge_with(payment_method).await);
+        lambda.until_ended(&[ours]).await;
+        inside.until_ended(&[theirs]).await;
+        assert_eq!(lambda.ledger(ours).await, inside.ledger(theirs).await, "{payment_method}");
+    }
+    drop(running);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_lost_doubled_or_poisoned_change_nothing() {
+    let Some((_database, site)) = site(Webhooks::Lost).await else { return };
+    let (lambda, queue) = (site.lambda.as_ref().unwrap(), site.queue.as_ref().unwrap());
+    lambda.feed(Feeding::Off).await;
+    let running = site.start();
+    let mut ids = Vec::new();
+    for _ in 0..9 {
+        ids.push(site.charge_with("pm_card_visa").await);
+    }
+    // The first three are deleted behind everybody's back; each of the next three comes ten times more, in reverse.
+    let told = |id: &PaymentId| json!({"v": 1, "payment": id, "seq": 1}).to_string();
+    let mut messages: Vec<String> = queue.take(&queue.url).await.into_iter().map(|letter| letter.body).collect();
+    messages.retain(|body| !ids[..3].iter().any(|id| body.contains(&id.to_string())));
+    messages.extend(ids[3..6].iter().flat_map(|id| std::iter::repeat_n(told(id), 10)));
+    messages.reverse();
+    messages.insert(4, "not one of ours".to_owned());
+    queue.send(&messages).await;
+    lambda.feed(Feeding::On).await;
+    let payments = site.until_ended(&ids).await;
+    assert!(payments.iter().all(|payment| payment.state == State::Succeeded));
+    captured_once(&site, &ids);
+    drop(running);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_queue_is_down_requests_are_accepted_and_the_sweep_works() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let Some(emulator) = Emulator::ministack() else { return };
+    let mut site = Site::build(&database, plan(Workers::Lambda, Some(emulator), Webhooks::Lost)).await;
+    // The processes look for the queue where nothing listens.
+    let nowhere = format!("http://127.0.0.1:{}", fincore_tests::process::free_port());
+    for (name, value) in &mut site.program.env {
+        if *name == "FINCORE_AWS_ENDPOINT_URL" {
+            value.clone_from(&nowhere);
+        }
+    }
+    let running = site.start();
+    let begun = std::time::Instant::now();
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(site.charge_with("pm_card_visa").await);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "a dead queue holds up no request");
+    let payments = site.until_ended(&ids).await;
+    assert!(payments.iter().all(|payment| payment.state == State::Succeeded));
+    captured_once(&site, &ids);
+    drop(running);
+}
