@@ -37,7 +37,8 @@ const OBSERVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A payment is claimed only with this much time left before a worker has to end: for its claim, one call that is worth
 /// making, and the report.
-const LEAST_WORK_TIME: Duration = LEAST_CALL_TIME.saturating_add(REPORT_TIME).saturating_add(Duration::from_secs(1));
+pub const LEAST_WORK_TIME: Duration =
+    LEAST_CALL_TIME.saturating_add(REPORT_TIME).saturating_add(Duration::from_secs(1));
 
 /// A payment that could not be claimed because the database did not answer is looked at again after this, doubled with
 /// each delivery up to the longest.

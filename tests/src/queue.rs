@@ -12,7 +12,7 @@ use workflow_aws::sqs::{Listening, SqsOptions, SqsQueue};
 use crate::emulators::{Emulator, unique};
 
 /// How long a queue may take to come to what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(50);
 /// Messages in one answer, which is what SQS allows.
 const RECEIVED_AT_ONCE: u32 = 10;
@@ -143,15 +143,23 @@ impl TestQueue {
     /// Waits until one of the two holds so many messages.
     ///
     /// # Panics
-    /// When it does not come to that within a minute.
+    /// When it does not come to that within two minutes.
     pub async fn until(&self, url: &str, wanted: Counts) {
+        self.until_counted(url, |counts| *counts == wanted).await;
+    }
+
+    /// Waits until one of the two counts its messages as wanted.
+    ///
+    /// # Panics
+    /// When it does not come to that within two minutes.
+    pub async fn until_counted(&self, url: &str, is_wanted: impl Fn(&Counts) -> bool) {
         let reached = async {
-            while self.counts(url).await != wanted {
+            while !is_wanted(&self.counts(url).await) {
                 tokio::time::sleep(POLL).await;
             }
         };
         if tokio::time::timeout(PATIENCE, reached).await.is_err() {
-            panic!("{url} has {:?} and not {wanted:?}", self.counts(url).await);
+            panic!("{url} has {:?}, which is not what was waited for", self.counts(url).await);
         }
     }
 

@@ -29,9 +29,6 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two schedules of a function. In production it is a minute; what is forgotten waits for so long.
 const SCHEDULE: Duration = Duration::from_millis(700);
 
-/// Messages are brought back soon after a worker died: the lease decides when that helps.
-const VISIBILITY_S: u32 = 12;
-
 /// Where the work is done.
 #[derive(Clone, Copy, Debug)]
 pub enum Workers {
@@ -55,6 +52,8 @@ pub struct Plan<'a> {
     pub emulator: Option<Emulator>,
     /// Whether the PSP sends webhooks.
     pub webhooks: Webhooks,
+    /// For how many seconds a message that was handed out is not handed out again.
+    pub visibility_s: u32,
 }
 
 /// Whether the PSP sends webhooks.
@@ -134,9 +133,11 @@ impl Site {
         self.commands.iter().map(|command| self.program.start(command)).collect()
     }
 
-    /// `kill -9` for the function's processes, where there are any.
-    pub fn kill_functions(&self) {
-        let Some(queue) = &self.queue else { return };
+    /// Sends a signal to the function's processes, where there are any; returns how many there were.
+    #[allow(clippy::must_use_candidate, reason = "it is sent for what it does")]
+    pub fn signal_functions(&self, signal: &str) -> usize {
+        let Some(queue) = &self.queue else { return 0 };
+        let mut signaled = 0;
         for process in std::fs::read_dir("/proc").expect("there are processes").flatten() {
             // Others come and go while we look; those of other users are not ours.
             let Ok(environment) = std::fs::read(process.path().join("environ")) else { continue };
@@ -144,10 +145,11 @@ impl Site {
             let is_ours = binary.ends_with("lambda-under-test")
                 && environment.windows(queue.url.len()).any(|window| window == queue.url.as_bytes());
             if is_ours {
-                let id = process.file_name();
-                let _gone = std::process::Command::new("kill").arg("-9").arg(id).status();
+                let sent = std::process::Command::new("kill").args(["-s", signal]).arg(process.file_name()).status();
+                signaled += usize::from(sent.is_ok_and(|status| status.success()));
             }
         }
+        signaled
     }
 
     /// A client that repeats its request, under the same key, until it is accepted.
@@ -215,7 +217,7 @@ async fn queue_and_function(
     env: &mut Vec<(&'static str, String)>,
 ) -> (Option<TestQueue>, Option<Lambda>) {
     let Some(emulator) = &plan.emulator else { return (None, None) };
-    let shape = Shape { visibility_s: VISIBILITY_S, ..Shape::default() };
+    let shape = Shape { visibility_s: plan.visibility_s, ..Shape::default() };
     let queue = TestQueue::create(emulator.clone(), "payments", shape).await;
     env.extend([
         ("FINCORE_QUEUE", "sqs".to_owned()),

@@ -64,6 +64,8 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
         workers,
         emulator,
         webhooks,
+        // Messages are brought back soon after a worker died; the lease decides when that helps.
+        visibility_s: 12,
     }
 }
 

@@ -36,7 +36,7 @@ async fn every_accepted_charge_ends_once(database: &TestDatabase, workers: Worke
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(rng.random_range(100..1_200))).await;
         running.into_iter().for_each(Running::kill);
-        site.kill_functions();
+        site.signal_functions("KILL");
         running = site.start();
     }
     let mut ids = Vec::new();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use fincore_tests::database::TestDatabase;
+use fincore_tests::database::{Afterwards, TestDatabase};
 use fincore_tests::emulators::Emulator;
 use fincore_tests::lambda::Feeding;
-use fincore_tests::site::{Site, Webhooks, Workers};
+use fincore_tests::site::{Plan, Site, Webhooks, Workers};
 use sandbox::EntryKind;
 use serde_json::json;
 use workflow::definition::State;
@@ -15,8 +15,14 @@ use crate::plan;
 
 /// A site with a function, ready to be charged.
 async fn site(webhooks: Webhooks) -> Option<(TestDatabase, Site)> {
+    site_with(webhooks, plan(Workers::Lambda, None, webhooks).visibility_s).await
+}
+
+/// The same, with a queue that hands a message out again after so many seconds.
+async fn site_with(webhooks: Webhooks, visibility_s: u32) -> Option<(TestDatabase, Site)> {
     let (database, emulator) = (TestDatabase::postgres().await?, Emulator::ministack()?);
-    let site = Site::build(&database, plan(Workers::Lambda, Some(emulator), webhooks)).await;
+    let plan = Plan { visibility_s, ..plan(Workers::Lambda, Some(emulator), webhooks) };
+    let site = Site::build(&database, plan).await;
     Some((database, site))
 }
 
@@ -74,6 +80,72 @@ async fn messages_lost_doubled_or_poisoned_change_nothing() {
     messages.insert(4, "not one of ours".to_owned());
     queue.send(&messages).await;
     lambda.feed(Feeding::On).await;
+    let payments = site.until_ended(&ids).await;
+    assert!(payments.iter().all(|payment| payment.state == State::Succeeded));
+    captured_once(&site, &ids);
+    // Long after the end, everything once more.
+    let before = site.ledger(ids[0]).await;
+    queue.send(&ids.iter().map(told).collect::<Vec<_>>()).await;
+    queue.until_counted(&queue.url, |counts| counts.ready + counts.delayed == 0 && counts.in_flight <= 1).await;
+    assert_eq!(site.ledger(ids[0]).await, before);
+    captured_once(&site, &ids);
+    drop(running);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_comes_back_in_the_middle_of_its_activity_changes_nothing() {
+    let Some((_database, site)) = site_with(Webhooks::Lost, 1).await else { return };
+    let running = site.start();
+    let id = site.charge_with("pm_sandbox_slow_drip").await;
+    let payments = site.until_ended(&[id]).await;
+    assert_eq!(payments[0].state, State::Succeeded, "{}", site.ledger(id).await);
+    captured_once(&site, &[id]);
+    drop(running);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_whose_invocation_runs_out_of_time_comes_back_and_ends_once() {
+    let Some((_database, site)) = site(Webhooks::Lost).await else { return };
+    let lambda = site.lambda.as_ref().unwrap();
+    lambda.feed(Feeding::Off).await;
+    let running = site.start();
+    let mut ids = Vec::new();
+    for number in 0..10 {
+        let slow = ["pm_card_visa", "pm_sandbox_slow_drip"][usize::from(number % 2 == 1)];
+        ids.push(site.charge_with(slow).await);
+    }
+    lambda.feed(Feeding::On).await;
+    // In the middle of the batch the function stands still, and its time goes by: Lambda ends it.
+    let frozen = async {
+        while site.signal_functions("STOP") == 0 || !begun(&site, &ids).await {
+            site.signal_functions("CONT");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), frozen).await.expect("the batch is worked on");
+    let payments = site.until_ended(&ids).await;
+    assert!(payments.iter().all(|payment| payment.state == State::Succeeded));
+    captured_once(&site, &ids);
+    drop(running);
+}
+
+/// Whether some of these charges are being worked on and some have not ended.
+async fn begun(site: &Site, ids: &[PaymentId]) -> bool {
+    let payments = site.store.load(ids).await.unwrap();
+    payments.iter().flatten().any(workflow::payment::Payment::is_leased)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn database_connections_that_are_cut_again_and_again_cost_nothing_but_time() {
+    let Some((database, site)) = site(Webhooks::Lost).await else { return };
+    let running = site.start();
+    let mut ids = Vec::new();
+    for number in 0..40 {
+        ids.push(site.charge_with("pm_card_visa").await);
+        if number % 8 == 7 {
+            database.cut_connections(Afterwards::Open).await;
+        }
+    }
     let payments = site.until_ended(&ids).await;
     assert!(payments.iter().all(|payment| payment.state == State::Succeeded));
     captured_once(&site, &ids);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use activities::sweeper::Sweeper;
-use activities::worker::{Until, Worker};
+use activities::worker::{LEAST_WORK_TIME, Until, Worker};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +22,9 @@ use workflow_aws::sqs::{self, SqsQueue};
 
 /// Kept free at the end of an invocation: for messages to be put off, and the answer to be sent.
 const LAST: SignedDuration = SignedDuration::from_millis(1_500);
+
+/// With a shorter timeout than this, the function would hand everything back and never work.
+const LEAST_TIMEOUT: Duration = LEAST_WORK_TIME.saturating_add(Duration::from_secs(2));
 
 /// Payments of one batch that are worked on at the same time. A batch may hold 10,000 messages; each payment at work
 /// may hold a connection to its PSP.
@@ -44,6 +47,12 @@ impl Function {
         let LambdaEvent { payload, context } = event;
         let deadline = Timestamp::from_millisecond(i64::try_from(context.deadline)?)?;
         let until = Until::time(deadline.saturating_sub(LAST)?);
+        if Duration::try_from(deadline.duration_since(self.engine.now())).unwrap_or_default() < LEAST_TIMEOUT {
+            tracing::error!(
+                least_s = LEAST_TIMEOUT.as_secs(),
+                "the function's timeout leaves no time for any payment: raise it"
+            );
+        }
         if payload.get("Records").is_some() {
             let failed = self.work(serde_json::from_value(payload)?, &until).await;
             self.flush(deadline).await;
