@@ -24,9 +24,6 @@ use workflow_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::settings::{self, QueueKind, Settings};
 
-/// A message should stay invisible for as long as a worker may hold its payment: a lease and a little.
-const LEAST_VISIBILITY: Duration = Duration::from_secs(90);
-
 /// Whether a worker in the same process listens to what the engine tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Workers {
@@ -93,7 +90,7 @@ pub async fn queue(settings: &Settings, workers: Workers) -> Arc<dyn Queue> {
 /// Warns of what the SQS queue's own settings will cost.
 pub async fn look_at_sqs(settings: &Settings) {
     let queue = SqsQueue::open(&settings.sqs(), Listening::No).await;
-    match queue.shortcomings(LEAST_VISIBILITY).await {
+    match queue.shortcomings().await {
         Ok(found) => {
             found.iter().for_each(|shortcoming| tracing::warn!(queue = settings.sqs_queue_url, "{shortcoming}"))
         }

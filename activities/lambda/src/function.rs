@@ -17,7 +17,7 @@ use lambda_runtime::{Error, LambdaEvent};
 use serde_json::{Value, json};
 use workflow::engine::Engine;
 use workflow::port::queue::{Delivery, Queue, Receipt, Settlement};
-use workflow_aws::message::{self, TRACE_ATTRIBUTE};
+use workflow_aws::message::{self, TRACE_ATTRIBUTE, UNREADABLE_PAUSE};
 use workflow_aws::sqs::{self, SqsQueue};
 
 /// Kept free at the end of an invocation: for messages to be put off, and the answer to be sent.
@@ -93,25 +93,22 @@ impl Function {
         let wake = match message::read(record.body.as_deref().unwrap_or_default(), trace) {
             Ok(wake) => wake,
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(
-                    message = record.message_id,
-                    receives,
-                    error,
-                    "message cannot be read; it is left to the queue"
-                );
-                return ToCome::Again;
+                message::report(&error, record.message_id.as_deref(), receives);
+                return self.put_off(record.receipt_handle, Settlement::Again(UNREADABLE_PAUSE));
             }
         };
         match self.worker.work_on(Delivery { wake, receipt: None, receives }, until).await {
             Settlement::Done => ToCome::Nothing,
-            settlement @ Settlement::Again(_) => {
-                if let Some(receipt) = record.receipt_handle {
-                    self.queue.settle(Receipt(receipt), settlement);
-                }
-                ToCome::Again
-            }
+            settlement @ Settlement::Again(_) => self.put_off(record.receipt_handle, settlement),
         }
+    }
+
+    /// Says when a message is to come again; without a word it comes when its visibility timeout is over.
+    fn put_off(&self, receipt_handle: Option<String>, settlement: Settlement) -> ToCome {
+        if let Some(receipt) = receipt_handle {
+            self.queue.settle(Receipt(receipt), settlement);
+        }
+        ToCome::Again
     }
 
     /// Tells the queue of what it forgot. While it takes nothing, works on that here.

@@ -2,12 +2,18 @@
 //!
 //! Messages written by an older or newer release are in the queue during every rollout, so the version is in the body.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use workflow::ids::PaymentId;
 use workflow::port::queue::Wake;
 
 /// The attribute that carries the trace, as a W3C `traceparent`.
 pub const TRACE_ATTRIBUTE: &str = "traceparent";
+
+/// When a message that cannot be read is to come again: soon, because in a rollout the next worker may be able to read
+/// it, and one that nobody can read should be on the dead-letter queue within the hour.
+pub const UNREADABLE_PAUSE: Duration = Duration::from_secs(5);
 
 /// The version that is written, and the only one that is read.
 const VERSION: u32 = 1;
@@ -57,6 +63,13 @@ pub fn read(body: &str, trace: Option<&str>) -> Result<Wake, Unreadable> {
     }
     let Body { payment, seq, .. } = serde_json::from_str(body)?;
     Ok(Wake { trace: trace.and_then(|trace| trace.parse().ok()), ..Wake::of(payment, seq) })
+}
+
+/// Counts and logs a message that cannot be read.
+pub fn report(error: &Unreadable, message_id: Option<&str>, receives: u32) {
+    metrics::counter!("fincore_queue_unreadable_total").increment(1);
+    let error = error as &dyn std::error::Error;
+    tracing::error!(message_id, receives, error, "message cannot be read; its queue will give it up");
 }
 
 #[cfg(test)]

@@ -42,6 +42,13 @@ const POLLERS: usize = 4;
 /// day; what waits in the queue for longer is worked on twice as early by the sweep, and the message is then in vain.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// A message should stay invisible for as long as a worker may hold its payment: a lease and a little.
+const LEAST_VISIBILITY: Duration = Duration::from_secs(90);
+
+/// A message is delivered once for each attempt of its payment, which goes to a person after 100 claims; and now and then
+/// while another worker holds it. The queue must not give it up before.
+const LEAST_RECEIVES: u64 = 200;
+
 /// How a queue is used.
 #[derive(Clone, Debug)]
 pub struct SqsOptions {
@@ -159,21 +166,31 @@ impl SqsQueue {
     ///
     /// # Errors
     /// The queue did not answer, or this process may not ask.
-    pub async fn shortcomings(&self, least_visibility: Duration) -> Result<Vec<String>, aws_sdk_sqs::Error> {
+    pub async fn shortcomings(&self) -> Result<Vec<String>, aws_sdk_sqs::Error> {
         let asked = self.shared.client.get_queue_attributes().queue_url(&self.shared.queue_url);
         let answer = asked.attribute_names(QueueAttributeName::All).send().await?;
         let attribute = |name: QueueAttributeName| answer.attributes().and_then(|all| all.get(&name));
         let mut found = Vec::new();
-        if attribute(QueueAttributeName::RedrivePolicy).is_none() {
-            found.push("the queue has no redrive policy, so messages that cannot be read come again for days: give it a dead-letter queue".to_owned());
+        match attribute(QueueAttributeName::RedrivePolicy) {
+            None => found.push("the queue has no redrive policy, so messages that cannot be read come again for days: give it a dead-letter queue".to_owned()),
+            Some(policy) => found.extend(max_receives(policy).filter(|most| *most < LEAST_RECEIVES).map(|most| {
+                format!("the queue gives messages up after {most} deliveries, but one message brings all retries of a payment: set maxReceiveCount to {LEAST_RECEIVES} or more")
+            })),
         }
         let visibility = attribute(QueueAttributeName::VisibilityTimeout).and_then(|seconds| seconds.parse().ok());
-        if let Some(seconds) = visibility.filter(|seconds| Duration::from_secs(*seconds) < least_visibility) {
-            let least = least_visibility.as_secs();
+        if let Some(seconds) = visibility.filter(|seconds| Duration::from_secs(*seconds) < LEAST_VISIBILITY) {
+            let least = LEAST_VISIBILITY.as_secs();
             found.push(format!("the queue's visibility timeout is {seconds} s, so messages come again while they are worked on: set {least} s or more"));
         }
         Ok(found)
     }
+}
+
+/// Some write the number as a text.
+fn max_receives(redrive_policy: &str) -> Option<u64> {
+    let policy: serde_json::Value = serde_json::from_str(redrive_policy).ok()?;
+    let most = policy.get("maxReceiveCount")?;
+    most.as_u64().or_else(|| most.as_str()?.parse().ok())
 }
 
 #[async_trait]

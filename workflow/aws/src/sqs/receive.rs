@@ -6,11 +6,11 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use workflow::port::queue::{Delivery, Receipt};
+use workflow::port::queue::{Delivery, Receipt, Settlement};
 
 use super::batch::MAX_ENTRIES;
 use super::{LONG_POLL, Shared};
-use crate::message::{self, TRACE_ATTRIBUTE};
+use crate::message::{self, TRACE_ATTRIBUTE, UNREADABLE_PAUSE};
 
 /// After a poll that failed; doubled with each one that follows, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -30,8 +30,10 @@ pub(super) async fn poll(shared: Arc<Shared>, hand_in: mpsc::Sender<Delivery>, s
         match shared.receive().await {
             Ok(messages) => {
                 pause = FIRST_PAUSE;
-                for (place, delivery) in room.zip(messages.iter().filter_map(delivery)) {
-                    place.send(delivery);
+                for (place, message) in room.zip(messages) {
+                    if let Some(delivery) = shared.delivery(message).await {
+                        place.send(delivery);
+                    }
                 }
             }
             Err(error) => {
@@ -59,29 +61,23 @@ impl Shared {
             .await?;
         Ok(answer.messages.unwrap_or_default())
     }
-}
 
-/// What a message says. One that cannot be read stays in the queue, until its redrive policy moves it.
-fn delivery(message: &Message) -> Option<Delivery> {
-    let receives = message.attributes().and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
-    let receives = receives.and_then(|count| count.parse().ok()).unwrap_or(1);
-    let trace = message.message_attributes().and_then(|all| all.get(TRACE_ATTRIBUTE)?.string_value());
-    match message::read(message.body().unwrap_or_default(), trace) {
-        Ok(wake) => Some(Delivery {
-            wake,
-            receipt: message.receipt_handle().map(|handle| Receipt(handle.to_owned())),
-            receives,
-        }),
-        Err(error) => {
-            metrics::counter!("fincore_queue_unreadable_total").increment(1);
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(
-                message = message.message_id(),
-                receives,
-                error,
-                "message cannot be read; it is left to the queue"
-            );
-            None
+    /// What a message says. One that cannot be read is left to the queue.
+    async fn delivery(&self, message: Message) -> Option<Delivery> {
+        let attributes = message.attributes();
+        let receives = attributes.and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount));
+        let receives = receives.and_then(|count| count.parse().ok()).unwrap_or(1);
+        let trace = message.message_attributes().and_then(|all| all.get(TRACE_ATTRIBUTE)?.string_value());
+        let receipt = message.receipt_handle().map(|handle| Receipt(handle.to_owned()));
+        match message::read(message.body().unwrap_or_default(), trace) {
+            Ok(wake) => Some(Delivery { wake, receipt, receives }),
+            Err(error) => {
+                message::report(&error, message.message_id(), receives);
+                if let Some(receipt) = receipt {
+                    self.settle(vec![(receipt, Settlement::Again(UNREADABLE_PAUSE))]).await;
+                }
+                None
+            }
         }
     }
 }
