@@ -225,3 +225,25 @@ pub fn pinned(version: i32) -> Option<&'static Definition> {
 pub const fn has_ended(state: State) -> bool {
     matches!(current().state(state).kind, StateKind::Ended)
 }
+
+/// Whether a payment in this state stays there until its client, their customer or an operator acts, or for good: what
+/// somebody who waits for it wants to hear of.
+#[must_use]
+pub const fn rests(state: State) -> bool {
+    match state {
+        State::RequiresAction
+        | State::Authorized
+        | State::Succeeded
+        | State::Failed
+        | State::Canceled
+        | State::Expired
+        | State::InReview => true,
+        State::Created
+        | State::Authorizing
+        | State::AwaitingWebhook
+        | State::Reconciling
+        | State::Finalizing
+        | State::AwaitingCapture
+        | State::Canceling => false,
+    }
+}

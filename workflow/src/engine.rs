@@ -21,8 +21,10 @@ use crate::ids::PaymentId;
 use crate::payment::Payment;
 use crate::port::clock::{Clock, Random};
 use crate::port::gateway::Capabilities;
+use crate::port::moves::{Moved, Moves};
 use crate::port::queue::{Queue, Wake};
 use crate::port::store::{NewPayment, Origin, Started, Store, StoreError, Update, Updated};
+use crate::shared::Nothing;
 use crate::trace::TraceContext;
 
 /// How often a lost compare-and-set is decided again. Each loss means that somebody else won, so one payment would
@@ -73,6 +75,7 @@ impl From<StoreError> for EngineError {
 pub struct Engine {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
+    moves: Arc<dyn Moves>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     capabilities: HashMap<String, Capabilities>,
@@ -96,6 +99,7 @@ impl Engine {
         Self {
             store,
             queue,
+            moves: Arc::new(Nothing),
             clock,
             random,
             capabilities,
@@ -112,6 +116,12 @@ impl Engine {
                 Box::pin(async move { store.load(&batch).await })
             }),
         }
+    }
+
+    /// The same engine, announcing every move here. Without, nobody is told.
+    #[must_use]
+    pub fn announcing(self, moves: Arc<dyn Moves>) -> Self {
+        Self { moves, ..self }
     }
 
     /// The store behind the engine, for reading.
@@ -163,14 +173,15 @@ impl Engine {
             rows.push(step.row);
         }
         let Some(payment) = last else { return Ok(Updated::Applied) };
-        let id = payment.id;
+        let moved = Moved { payment_id: payment.id, seq: payment.seq, state: payment.state };
         let (expected_seq, expected_fence) = (before.seq, before.fence);
         let is_news = before.psp_reference != payment.psp_reference;
         let learned_reference = if is_news { payment.psp_reference.clone() } else { None };
         let update = Update { expected_seq, expected_fence, payment, rows, origin, learned_reference, dead_letter };
         let updated = self.updates.commit(update).await?;
         if updated == Updated::Applied {
-            news.iter().for_each(|news| news.announce(id));
+            news.iter().for_each(|news| news.announce(moved.payment_id));
+            self.moves.announce(moved).await;
         }
         Ok(updated)
     }

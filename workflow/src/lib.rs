@@ -20,5 +20,7 @@ pub mod money;
 pub mod payment;
 pub mod port;
 pub mod retry;
+pub mod shared;
 pub mod timeline;
 pub mod trace;
+pub mod waiting;

@@ -1,7 +1,11 @@
 //! What the core needs from outside, as traits: each has one file, and its adapters live elsewhere.
 
+pub mod breakers;
 pub mod clock;
 pub mod gateway;
+pub mod moves;
 pub mod queue;
+pub mod rate_limits;
 pub mod row;
 pub mod store;
+pub mod views;

@@ -193,3 +193,11 @@ fn a_released_version_is_never_edited() {
         );
     }
 }
+
+#[test]
+fn who_waits_is_answered_when_the_payment_has_ended_or_a_person_has_to_act() {
+    let rests: Vec<_> = State::VARIANTS.iter().filter(|state| definition::rests(**state)).collect();
+    assert!(State::VARIANTS.iter().all(|state| !definition::has_ended(*state) || rests.contains(&state)));
+    let others: Vec<_> = rests.into_iter().filter(|state| !definition::has_ended(**state)).collect();
+    assert_eq!(others, [&State::RequiresAction, &State::Authorized, &State::InReview]);
+}
