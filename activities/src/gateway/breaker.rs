@@ -4,14 +4,19 @@
 //! the network. After a pause it is half open: one probe goes out, and its fate closes the breaker or opens it for
 //! longer. Declines, refusals and 429s are answers. See M. Nygard, "Release It!", 2nd ed., chapter 5.
 //!
+//! Each process has its own machine and decides by it. What a machine does, the others are told, and heed as if they had
+//! found it out themselves: once a second at most, before a call, within the port's small bound. Each probes for itself.
+//!
 //! Our own code on purpose: the clock is injected, so tests own it. Deliberately not here: what counts as an answer
-//! (the client knows) and any waiting. State is per process: each worker finds out for itself.
+//! (the client knows), and where processes meet (a port).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
-use workflow::port::clock::Clock;
+use jiff::{SignedDuration, Timestamp};
+use workflow::port::breakers::{BreakerNews, Breakers, Told};
+use workflow::port::clock::{Clock, Random, SystemRandom};
 use workflow::port::gateway::Outcome;
+use workflow::shared::Nothing;
 
 /// Calls without an answer, one after the other, that open the breaker. A few resets happen on a healthy day; at
 /// hundreds of calls a second, ten in a row without one answer between them are an outage.
@@ -25,6 +30,10 @@ pub const MAX_OPEN_MS: u64 = 60_000;
 pub const PROBE_LEASE_MS: u64 = 60_000;
 /// What callers are told to wait while a probe is under way, in milliseconds.
 pub const PROBE_WAIT_MS: u64 = 1_000;
+
+/// How old the news of others may be, in milliseconds. Their outage is then ours after a second; a round trip a second
+/// is nothing beside the calls.
+pub const LISTEN_EVERY_MS: u64 = 1_000;
 
 /// When the breaker opens and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,9 +129,10 @@ impl Machine {
         Ok(Ticket { generation: self.generation })
     }
 
-    fn report(&mut self, ticket: Ticket, seen: Seen, now: Timestamp) {
+    /// Takes a report, and says what there is to tell others.
+    fn report(&mut self, ticket: Ticket, seen: Seen, now: Timestamp) -> Option<BreakerNews> {
         if ticket.generation != self.generation {
-            return;
+            return None;
         }
         match (self.phase, seen) {
             (Phase::Closed { .. }, Seen::Answer) => self.phase = Phase::Closed { no_answers: 0 },
@@ -141,6 +151,32 @@ impl Machine {
             }
             // No ticket is given out while it is open.
             (Phase::Open { .. }, Seen::Answer | Seen::NoAnswer) => {}
+        }
+        if ticket.generation == self.generation {
+            return None;
+        }
+        match self.phase {
+            Phase::Open { pause_ms, .. } => Some(BreakerNews::Opened { pause_ms, remaining_ms: pause_ms }),
+            Phase::Closed { .. } => Some(BreakerNews::Closed),
+            // Only leave to call makes it half open.
+            Phase::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Heeds what another process found out. Whoever has a probe under way knows better soon.
+    fn hear(&mut self, news: BreakerNews, now: Timestamp) {
+        match (self.phase, news) {
+            (Phase::Closed { .. }, BreakerNews::Opened { pause_ms, remaining_ms }) => {
+                let pause_ms = pause_ms.clamp(self.policy.open_ms, self.policy.max_open_ms);
+                let past_ms = pause_ms.saturating_sub(remaining_ms);
+                let past = SignedDuration::from_millis(i64::try_from(past_ms).unwrap_or_default());
+                self.enter(Phase::Open { since: now.checked_sub(past).unwrap_or(now), pause_ms });
+            }
+            (Phase::Open { .. } | Phase::HalfOpen { .. }, BreakerNews::Closed) => {
+                self.enter(Phase::Closed { no_answers: 0 });
+            }
+            (Phase::Open { .. } | Phase::HalfOpen { .. }, BreakerNews::Opened { .. })
+            | (Phase::Closed { .. }, BreakerNews::Closed) => {}
         }
     }
 
@@ -170,28 +206,66 @@ pub struct Breaker {
     psp: Arc<str>,
     clock: Arc<dyn Clock>,
     machine: Mutex<Machine>,
+    others: Arc<dyn Breakers>,
+    heard: tokio::sync::Mutex<Heard>,
+}
+
+/// What was heard of others.
+#[derive(Default)]
+struct Heard {
+    /// The name of the latest news, ours included: what is heard again is not heeded again.
+    id: Option<u64>,
+    asked_at: Option<Timestamp>,
 }
 
 impl Breaker {
-    /// A closed one.
+    /// A closed one that hears of nobody.
     #[must_use]
     pub fn new(psp: Arc<str>, clock: Arc<dyn Clock>, policy: BreakerPolicy) -> Self {
-        let breaker = Self { psp, clock, machine: Mutex::new(Machine::new(policy)) };
+        let (machine, heard) = (Mutex::new(Machine::new(policy)), tokio::sync::Mutex::default());
+        let breaker = Self { psp, clock, machine, others: Arc::new(Nothing), heard };
         breaker.show(true);
         breaker
+    }
+
+    /// The same breaker, telling others and hearing of them here.
+    #[must_use]
+    pub fn among(self, others: Arc<dyn Breakers>) -> Self {
+        Self { others, ..self }
     }
 
     /// Asks for leave to call.
     ///
     /// # Errors
     /// The breaker is open; the network must not be touched.
-    pub fn admit(&self) -> Result<Ticket, Refusal> {
+    pub async fn admit(&self) -> Result<Ticket, Refusal> {
+        self.listen().await;
         self.with(|machine, now| machine.admit(now))
     }
 
     /// Reports what an admitted call brought.
-    pub fn report(&self, ticket: Ticket, seen: Seen) {
-        self.with(|machine, now| machine.report(ticket, seen, now));
+    pub async fn report(&self, ticket: Ticket, seen: Seen) {
+        if let Some(news) = self.with(|machine, now| machine.report(ticket, seen, now)) {
+            let id = SystemRandom.next();
+            self.heard.lock().await.id = Some(id);
+            self.others.tell(&self.psp, Told { id, news }).await;
+        }
+    }
+
+    /// Hears of others, unless that was done lately. Callers that come meanwhile wait for the one that asks, so that the
+    /// first calls of a process are spared as well.
+    async fn listen(&self) {
+        let mut heard = self.heard.lock().await;
+        let now = self.clock.now();
+        if heard.asked_at.is_some_and(|at| remaining_ms(at, LISTEN_EVERY_MS, now) > 0) {
+            return;
+        }
+        let latest = self.others.latest(&self.psp).await;
+        heard.asked_at = Some(now);
+        if let Some(told) = latest.filter(|told| heard.id != Some(told.id)) {
+            heard.id = Some(told.id);
+            self.with(|machine, now| machine.hear(told.news, now));
+        }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Machine, Timestamp) -> T) -> T {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use workflow::event::Unknown;
+use workflow::port::breakers::Breakers;
 use workflow::port::clock::Clock;
 use workflow::port::gateway::{Answer, Method, Operation, Outcome, Request};
 
@@ -99,6 +100,12 @@ impl PspClient {
         Self { http: connections.0.clone(), account, breaker, clock, psp }
     }
 
+    /// The same client, whose circuit breaker hears of those of other processes.
+    #[must_use]
+    pub fn among(self, others: Arc<dyn Breakers>) -> Self {
+        Self { breaker: self.breaker.among(others), ..self }
+    }
+
     /// Sends a request once and reads the whole answer, within `timeout`. If the future is dropped before it ends,
     /// anything may have happened.
     ///
@@ -123,9 +130,9 @@ impl PspClient {
         timeout: Duration,
     ) -> Result<Answer, Outcome> {
         let prepared = prepare(&self.account, request, timeout).map_err(|why| not_sent(operation, why))?;
-        let ticket = self.breaker.admit().map_err(Outcome::from)?;
+        let ticket = self.breaker.admit().await.map_err(Outcome::from)?;
         let result = self.exchange(operation, prepared).await;
-        self.breaker.report(ticket, seen(&result));
+        self.breaker.report(ticket, seen(&result)).await;
         result
     }
 

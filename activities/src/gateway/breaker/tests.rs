@@ -1,6 +1,10 @@
 //! The breaker's behaviour as a story and as properties, under a clock that only the test moves.
 
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
 use proptest::prelude::*;
+use workflow::shared::Memory;
 
 use super::*;
 
@@ -92,12 +96,133 @@ fn refusals_say_that_nothing_was_sent() {
     );
 }
 
+const OPENED: BreakerNews = BreakerNews::Opened { pause_ms: 2_000, remaining_ms: 700 };
+
+#[test]
+fn an_opening_of_others_is_heeded_for_what_is_left_of_it_and_goes_on_from_there() {
+    let mut machine = Machine::new(POLICY);
+    machine.hear(OPENED, at(0));
+    assert_eq!(machine.admit(at(0)), Err(Refusal { retry_after_ms: 700 }));
+    fail(&mut machine, 700);
+    assert_eq!(machine.admit(at(700)), Err(Refusal { retry_after_ms: 4_000 }), "the failed probe doubles their pause");
+}
+
+#[test]
+fn a_closing_of_others_closes_and_an_opening_leaves_a_probe_under_way_alone() {
+    let mut machine = opened();
+    let probe = machine.admit(at(1_000)).unwrap();
+    machine.hear(OPENED, at(1_000));
+    assert_eq!(machine.report(probe, Seen::Answer, at(1_001)), Some(BreakerNews::Closed));
+    let mut machine = opened();
+    machine.hear(BreakerNews::Closed, at(1));
+    assert!(machine.is_closed());
+}
+
+#[test]
+fn senseless_pauses_of_others_are_brought_within_bounds() {
+    for (pause_ms, remaining_ms) in [(u64::MAX, u64::MAX), (0, u64::MAX), (0, 0), (1, 0)] {
+        let mut machine = Machine::new(POLICY);
+        machine.hear(BreakerNews::Opened { pause_ms, remaining_ms }, at(0));
+        let waits = machine.admit(at(0)).map_or_else(|refusal| refusal.retry_after_ms, |_| 0);
+        assert!(waits <= POLICY.max_open_ms, "{pause_ms} {remaining_ms}: {waits}");
+    }
+}
+
+/// Time that the test moves.
+#[derive(Clone, Default)]
+struct Hand(Arc<AtomicI64>);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        at(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Where the test's processes meet, counting how often it is asked.
+struct Meeting {
+    clock: Hand,
+    place: Memory,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Breakers for Meeting {
+    async fn tell(&self, psp: &str, told: Told) {
+        self.place.tell(psp, told).await;
+    }
+
+    async fn latest(&self, psp: &str) -> Option<Told> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.place.latest(psp).await
+    }
+}
+
+fn meeting() -> Arc<Meeting> {
+    let clock = Hand::default();
+    Arc::new(Meeting { place: Memory::new(Arc::new(clock.clone())), clock, asked: AtomicUsize::new(0) })
+}
+
+fn process(meeting: &Arc<Meeting>) -> Breaker {
+    let others = Arc::clone(meeting) as Arc<dyn Breakers>;
+    Breaker::new("psp".into(), Arc::new(meeting.clock.clone()), POLICY).among(others)
+}
+
+async fn call(breaker: &Breaker, seen: Seen) -> Result<(), Refusal> {
+    let ticket = breaker.admit().await?;
+    breaker.report(ticket, seen).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_one_process_finds_out_the_others_know_a_second_later() {
+    let meeting = meeting();
+    let (first, second) = (process(&meeting), process(&meeting));
+    call(&second, Seen::Answer).await.unwrap();
+    for _ in 0..3 {
+        call(&first, Seen::NoAnswer).await.unwrap();
+    }
+    assert!(call(&second, Seen::NoAnswer).await.is_ok(), "not asked again within a second");
+    assert_eq!(
+        call(&process(&meeting), Seen::Answer).await,
+        Err(Refusal { retry_after_ms: 1_000 }),
+        "a new process asks first"
+    );
+    meeting.clock.0.store(999, Ordering::SeqCst);
+    assert!(call(&second, Seen::Answer).await.is_ok());
+    // Beyond its own pause, the first one's probe fails: everybody hears of the longer pause.
+    meeting.clock.0.store(1_000, Ordering::SeqCst);
+    call(&first, Seen::NoAnswer).await.unwrap();
+    assert_eq!(call(&second, Seen::Answer).await, Err(Refusal { retry_after_ms: 2_000 }));
+    meeting.clock.0.store(3_000, Ordering::SeqCst);
+    call(&first, Seen::Answer).await.unwrap();
+    assert!(call(&second, Seen::Answer).await.is_ok(), "the first one's probe was answered");
+}
+
+#[tokio::test]
+async fn old_news_closes_no_breaker_that_opened_since_and_others_are_asked_once_a_second() {
+    let meeting = meeting();
+    meeting.place.tell("psp", Told { id: 1, news: BreakerNews::Closed }).await;
+    let breaker = process(&meeting);
+    for _ in 0..3 {
+        call(&breaker, Seen::NoAnswer).await.unwrap();
+    }
+    // As if ours had not got through.
+    meeting.place.tell("psp", Told { id: 1, news: BreakerNews::Closed }).await;
+    assert!(call(&breaker, Seen::Answer).await.is_err());
+    for ms in 0..3_000 {
+        meeting.clock.0.store(ms, Ordering::SeqCst);
+        let _ = call(&breaker, Seen::Answer).await;
+    }
+    assert_eq!(meeting.asked.load(Ordering::SeqCst), 3);
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Pass(u16),
     Call,
     End(Seen),
     Drop,
+    Hear(BreakerNews),
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -107,6 +232,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         Just(Act::End(Seen::Answer)),
         Just(Act::End(Seen::NoAnswer)),
         Just(Act::Drop),
+        Just(Act::Hear(BreakerNews::Closed)),
+        any::<(u64, u64)>()
+            .prop_map(|(pause_ms, remaining_ms)| { Act::Hear(BreakerNews::Opened { pause_ms, remaining_ms }) }),
     ];
     prop::collection::vec(act, 0..200)
 }
@@ -123,7 +251,7 @@ proptest! {
                 Act::Pass(ms) => now += i64::from(ms),
                 Act::Call => match machine.admit(at(now)) {
                     Ok(ticket) => running.push_back(ticket),
-                    // Refusals always name a bounded wait, and only come after enough failures in a row.
+                    // Refusals always name a bounded wait, and only while it is not closed.
                     Err(refusal) => {
                         prop_assert!(refusal.retry_after_ms >= 1 && refusal.retry_after_ms <= POLICY.max_open_ms);
                         prop_assert!(!machine.is_closed());
@@ -144,6 +272,7 @@ proptest! {
                     }
                 },
                 Act::Drop => drop(running.pop_front()),
+                Act::Hear(news) => machine.hear(news, at(now)),
             }
             // Half open, at most one running call can still decide anything.
             if matches!(machine.phase, Phase::HalfOpen { .. }) {
