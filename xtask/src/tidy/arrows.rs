@@ -11,13 +11,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("workflow-postgres", &["workflow"]),
     ("workflow-sqlite", &["workflow"]),
     ("workflow-aws", &["workflow"]),
+    ("workflow-redis", &["workflow"]),
     ("activities", &["workflow"]),
-    ("fincore-lambda", &["activities", "workflow", "workflow-aws", "workflow-postgres"]),
+    ("fincore-lambda", &["activities", "workflow", "workflow-aws", "workflow-postgres", "workflow-redis"]),
     ("api", &["workflow"]),
     ("sandbox", &[]),
     // Looks at the system from outside, as a test does: its rig runs the engine over a file.
     ("testkit", &["activities", "workflow", "workflow-sqlite"]),
-    ("fincore", &["activities", "api", "sandbox", "workflow", "workflow-aws", "workflow-postgres", "workflow-sqlite"]),
+    (
+        "fincore",
+        &[
+            "activities",
+            "api",
+            "sandbox",
+            "workflow",
+            "workflow-aws",
+            "workflow-postgres",
+            "workflow-redis",
+            "workflow-sqlite",
+        ],
+    ),
     ("fincore-tests", EVERYTHING),
     ("fincore-bench", EVERYTHING),
     ("xtask", &["api", "workflow", "workflow-postgres", "workflow-sqlite", "sandbox", "fincore"]),
@@ -34,14 +47,16 @@ const EVERYTHING: &[&str] = &[
     "workflow",
     "workflow-aws",
     "workflow-postgres",
+    "workflow-redis",
     "workflow-sqlite",
 ];
 
-/// Packages that only these may use, not even their tests excepted: they name a concrete database or provider.
+/// Packages that only these may use, not even their tests excepted: they name a concrete database, cache or provider.
 const RESERVED: &[(&str, &[&str])] = &[
     ("workflow-postgres", &["fincore", "fincore-lambda", "fincore-tests", "fincore-bench", "xtask"]),
     ("workflow-sqlite", &["fincore", "fincore-tests", "fincore-bench", "testkit", "xtask"]),
     ("workflow-aws", &["fincore", "fincore-lambda", "fincore-tests", "fincore-bench"]),
+    ("workflow-redis", &["fincore", "fincore-lambda", "fincore-tests", "fincore-bench"]),
     ("sandbox", &["fincore", "fincore-tests", "fincore-bench", "xtask"]),
     ("testkit", &["fincore-tests"]),
     ("fincore", &["fincore-tests", "fincore-bench", "xtask"]),
