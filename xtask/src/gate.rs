@@ -63,7 +63,7 @@ const QUICK_STEPS: usize = 3;
 
 async fn quick(times: &mut Times) -> Result<()> {
     println!(
-        "QUICK: no PostgreSQL, emulators, third-party checks, tidy rules, generated files, checked queries or docs."
+        "QUICK: no PostgreSQL, Redis, emulators, third-party checks, tidy rules, generated files, checked queries or docs."
     );
     prerequisites::c_compiler()?;
     times.step(&FORMATTING, process::run(&mut formatting())).await?;

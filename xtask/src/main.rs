@@ -21,6 +21,7 @@ mod postgres;
 mod prerequisites;
 mod process;
 mod queries;
+mod redis;
 mod services;
 mod tidy;
 mod tools;

@@ -1,5 +1,5 @@
-//! What the machine must have beside Rust: a C compiler, PostgreSQL's server programs and PgBouncer, and Python and Node
-//! for emulators and for the checks with third-party tools, found or installed.
+//! What the machine must have beside Rust: a C compiler, the server programs of PostgreSQL, PgBouncer and Redis, and Python
+//! and Node for emulators and for the checks with third-party tools, found or installed.
 //!
 //! Deliberately not here: starting a server. Nothing but the package manager is asked to install anything, and only
 //! where there is `apt-get`.
@@ -17,6 +17,9 @@ use crate::process;
 
 /// Set to the folder with PostgreSQL's server programs to use exactly those; set for the tests too.
 pub(crate) const FOLDER_VARIABLE: &str = "FINCORE_PG_BIN";
+
+/// Set to the path of `redis-server` to use exactly that one; set for the tests too.
+pub(crate) const REDIS_VARIABLE: &str = "FINCORE_REDIS_SERVER";
 
 /// The releases we run on. Among several installed ones the newest of these wins.
 const TESTED_RELEASES: std::ops::RangeInclusive<u32> = 15..=17;
@@ -150,6 +153,30 @@ pub(crate) async fn pgbouncer() -> Result<PathBuf> {
     }
     install_without_service("pgbouncer", &PGBOUNCER).await?;
     find().with_context(|| format!("still no PgBouncer after installing: {}", PGBOUNCER.by_hand))
+}
+
+const REDIS: Missing = Missing {
+    what: "Redis",
+    by_hand: "install Redis 6.2 or newer (on Debian, as root: apt-get install redis-server), or set FINCORE_REDIS_SERVER \
+              to the path of redis-server",
+};
+
+/// Finds `redis-server`, and installs it if it is not there. A program named in the environment is used or refused, never
+/// passed over in silence.
+pub(crate) async fn redis() -> Result<PathBuf> {
+    if let Some(program) = env::var_os(REDIS_VARIABLE) {
+        let program = PathBuf::from(program);
+        if program.is_file() {
+            return Ok(program);
+        }
+        bail!("{REDIS_VARIABLE}={} is no file: {}", program.display(), REDIS.by_hand);
+    }
+    let find = || on_path().map(|folder| folder.join("redis-server")).find(|program| program.is_file());
+    if let Some(program) = find() {
+        return Ok(program);
+    }
+    install_without_service("redis-server", &REDIS).await?;
+    find().with_context(|| format!("still no redis-server after installing: {}", REDIS.by_hand))
 }
 
 /// A Debian package whose service has the package's name and must not run.

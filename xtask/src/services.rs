@@ -11,16 +11,23 @@ use crate::emulators::{self, Emulators};
 use crate::pgbouncer::{self, PgBouncer};
 use crate::postgres::{self, Server};
 use crate::prerequisites::{self, Programs};
+use crate::redis::{self, Redis};
 use crate::tools;
 
 /// What a test looks for to find a server, all of them.
-pub(crate) const URL_VARIABLES: [&str; 4] =
-    [postgres::URL_VARIABLE, pgbouncer::URL_VARIABLE, emulators::URL_VARIABLES[0], emulators::URL_VARIABLES[1]];
+pub(crate) const URL_VARIABLES: [&str; 5] = [
+    postgres::URL_VARIABLE,
+    pgbouncer::URL_VARIABLE,
+    redis::URL_VARIABLE,
+    emulators::URL_VARIABLES[0],
+    emulators::URL_VARIABLES[1],
+];
 
 /// Where the programs of all servers are.
 pub(crate) struct Installed {
     postgres: Programs,
     pgbouncer: PathBuf,
+    redis: PathBuf,
     emulators: PathBuf,
 }
 
@@ -29,6 +36,7 @@ pub(crate) async fn install() -> Result<Installed> {
     Ok(Installed {
         postgres: prerequisites::postgres().await?,
         pgbouncer: prerequisites::pgbouncer().await?,
+        redis: prerequisites::redis().await?,
         emulators: tools::emulators().await?,
     })
 }
@@ -36,6 +44,7 @@ pub(crate) async fn install() -> Result<Installed> {
 /// All servers, running. Dropping them stops them.
 pub(crate) struct Services {
     emulators: Emulators,
+    redis: Redis,
     pgbouncer: PgBouncer,
     pub(crate) postgres: Server,
 }
@@ -45,14 +54,16 @@ impl Services {
     pub(crate) async fn start(installed: Installed) -> Result<Self> {
         let postgres = Server::start(installed.postgres).await?;
         let pgbouncer = PgBouncer::start(&installed.pgbouncer, &postgres).await?;
+        let redis = Redis::start(installed.redis).await?;
         let emulators = Emulators::start(&installed.emulators).await?;
-        Ok(Self { emulators, pgbouncer, postgres })
+        Ok(Self { emulators, redis, pgbouncer, postgres })
     }
 
     /// The variables child programs find them by.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         let postgres = self.postgres.variables().into_iter();
-        postgres.chain([self.pgbouncer.variable()]).chain(self.emulators.variables()).collect()
+        let others = self.redis.variables().into_iter().chain(self.emulators.variables());
+        postgres.chain([self.pgbouncer.variable()]).chain(others).collect()
     }
 }
 
