@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use workflow::history::Hash;
 use workflow::payment::Payment;
+use workflow::port::breakers::Breakers;
 use workflow::port::gateway::{Call, Capabilities, Gateway, Operation, Outcome};
 
 use crate::gateway::client::PspClient;
@@ -51,6 +52,13 @@ impl Psps {
     #[must_use]
     pub fn new(psps: Vec<Psp>) -> Self {
         Self { by_name: psps.into_iter().map(|psp| (psp.gateway.psp().to_owned(), psp)).collect() }
+    }
+
+    /// The same accounts, whose circuit breakers hear of those of other processes.
+    #[must_use]
+    pub fn among(self, others: &Arc<dyn Breakers>) -> Self {
+        let among = |psp: Psp| Psp { client: psp.client.among(Arc::clone(others)), ..psp };
+        Self { by_name: self.by_name.into_iter().map(|(name, psp)| (name, among(psp))).collect() }
     }
 
     /// The account of this name.

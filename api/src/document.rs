@@ -31,7 +31,8 @@ pub(crate) const EVERYWHERE: &[Code] =
     &[Code::CardDataRefused, Code::InternalError, Code::ProcessingTimeout, Code::Overloaded];
 
 /// What can go wrong with every request of a client.
-pub(crate) const CLIENTS: &[Code] = &[Code::ApiKeyMissing, Code::ApiKeyInvalid, Code::StoreUnavailable];
+pub(crate) const CLIENTS: &[Code] =
+    &[Code::ApiKeyMissing, Code::ApiKeyInvalid, Code::RateLimited, Code::StoreUnavailable];
 
 /// What can go wrong with every request that has a key and a body.
 pub(crate) const WRITES: &[Code] = &[
@@ -133,6 +134,15 @@ fn problem_response(codes: &[Code]) -> Response {
             .description(Some("Seconds to wait before trying again."))
             .build();
         response = response.header("Retry-After", header);
+    }
+    if codes.contains(&Code::RateLimited) {
+        for (name, words) in [
+            ("RateLimit-Policy", "So many requests (`q`) in so many seconds (`w`)."),
+            ("RateLimit", "So many are left (`r`), and all are there again after so many seconds (`t`)."),
+        ] {
+            let text = ObjectBuilder::new().schema_type(Type::String).build();
+            response = response.header(name, HeaderBuilder::new().schema(Some(text)).description(Some(words)).build());
+        }
     }
     response.build()
 }

@@ -4,7 +4,7 @@
 //! on to its end, and no connection goes back to its pool in the middle of a transaction. The same task contains
 //! panics, and may outlive the time we let the client wait.
 //!
-//! Not here: limits per key, and who may ask at all ([`crate::auth`]).
+//! Not here: limits per key ([`crate::rate_limit`]), and who may ask at all ([`crate::auth`]).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use crate::card_data;
 use crate::document::PROBLEM_JSON;
 use crate::parse::BODY_MAX;
 use crate::problem::{Code, Problem};
+use crate::waiting;
 
 /// How long a client waits for an answer. Longer than any database timeout, shorter than usual clients' patience.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,8 +65,11 @@ async fn pass(State(app): State<App>, request: Request, next: Next) -> Response 
         latency_ms = field::Empty
     );
     let response = answer(&app, request, next, trace, &span).await;
+    // How long a client chose to wait says nothing about how quick we are.
+    let latency = arrived.elapsed();
+    let response = waiting::wait(&app, response).await;
     let response = finish(&app, response, &id);
-    let (status, latency) = (response.status(), arrived.elapsed());
+    let status = response.status();
     span.record("status", status.as_u16());
     span.record("latency_ms", u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
     span.in_scope(|| tracing::debug!("answered"));
@@ -122,7 +126,8 @@ fn finish(app: &App, mut response: Response, id: &str) -> Response {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         let facts = problem.code.facts();
         if let Some(seconds) = facts.retry_after_seconds {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            // Whoever knows better has said so.
+            headers.entry(RETRY_AFTER).or_insert(HeaderValue::from(seconds));
         }
         if facts.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(problem.code)));

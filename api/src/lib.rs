@@ -1,13 +1,15 @@
 //! The HTTP API: it reads a request, has the engine record it, and answers at once.
 //!
-//! Start reading at [`router`]. A request passes `front` (request id, limits, panics, metrics, rendering of
-//! problems), is parsed at the door (`auth`, `idempotency`, `parse`, `fields`, `card_data`), handled by one file in
-//! `routes`, and shown by `view`. Everything that can go wrong is a row of the table in [`problem`].
+//! Start reading at [`router`]. A request passes `front` (request id, limits, panics, metrics, rendering of problems),
+//! is counted (`rate_limit`), parsed at the door (`auth`, `idempotency`, `parse`, `fields`, `card_data`), handled by one
+//! file in `routes`, and shown by `view`; its answer may then wait (`waiting`). Everything that can go wrong is a row of
+//! the table in [`problem`].
 //!
 //! Deliberately not here: deciding what a request does to a payment (the engine), calling PSPs (workers), knowing
 //! which database, queue or PSP there is, and opening sockets (whoever wires the program together).
 
 mod auth;
+mod cache;
 mod card_data;
 mod document;
 mod fields;
@@ -15,20 +17,27 @@ mod front;
 mod idempotency;
 mod parse;
 pub mod problem;
+mod rate_limit;
 mod routes;
 #[cfg(test)]
 mod tests;
 mod view;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::middleware;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::ids::MerchantId;
 use workflow::port::gateway::Gateway;
+use workflow::port::rate_limits::RateLimit;
+use workflow::shared::Shared as SharedState;
+use workflow::waiting::WaitingRoom;
 
 pub use auth::{KeyMode, new_api_key, secret_hash};
 
@@ -43,6 +52,8 @@ pub struct ApiConfig {
     pub psps: PspOrder,
     /// Where the table of error codes can be read; problems link to `{docs_url}#{code}`.
     pub docs_url: Option<String>,
+    /// How many requests an API key may make.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// Which PSP accounts new charges go to: the first one, and the others in this order where the client names a means of
@@ -86,6 +97,10 @@ pub struct ApiState {
     pub config: ApiConfig,
     /// The metrics as Prometheus text.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The fast state, shared with other processes or not.
+    pub shared: SharedState,
+    /// Cancelled when the process is to stop: whoever waits is answered.
+    pub stop: CancellationToken,
 }
 
 /// What handlers share.
@@ -94,6 +109,8 @@ struct Shared {
     gateways: Arc<HashMap<String, Arc<dyn Gateway>>>,
     config: ApiConfig,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    shared: SharedState,
+    waiting: WaitingRoom,
     keys: auth::KeyCache,
     in_flight: Arc<Semaphore>,
     openapi: Bytes,
@@ -103,18 +120,21 @@ type App = Arc<Shared>;
 
 /// The whole API, ready to be served.
 pub fn router(state: ApiState) -> Router {
-    let ApiState { engine, gateways, config, metrics } = state;
-    let (routes, openapi) = routes::all().split_for_parts();
+    let ApiState { engine, gateways, config, metrics, shared, stop } = state;
     let app = Arc::new(Shared {
+        waiting: WaitingRoom::open(Arc::clone(&engine), Arc::clone(&shared.moves), stop),
         engine,
         gateways,
         config,
         metrics,
+        shared,
         keys: auth::KeyCache::default(),
         in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
-        openapi: Bytes::from(document::text(openapi)),
+        openapi: Bytes::from(openapi_json()),
     });
-    front::around(routes, &app).with_state(app)
+    let limited = middleware::from_fn_with_state(Arc::clone(&app), rate_limit::pass);
+    let routes = routes::of_clients().route_layer(limited).merge(routes::of_others());
+    front::around(routes.into(), &app).with_state(app)
 }
 
 /// The OpenAPI 3.1 document, as it is served and committed.

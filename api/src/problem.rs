@@ -61,6 +61,8 @@ pub enum Code {
     ContentTypeUnsupported,
     /// The key was used for another request.
     IdempotencyKeyReused,
+    /// The API key makes more requests than it may.
+    RateLimited,
     /// A defect on our side.
     InternalError,
     /// The database does not answer.
@@ -118,6 +120,7 @@ impl Code {
             Self::BodyTooLarge => row(StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
             Self::ContentTypeUnsupported => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content type unsupported"),
             Self::IdempotencyKeyReused => row(StatusCode::UNPROCESSABLE_ENTITY, "Idempotency key reused"),
+            Self::RateLimited => later(StatusCode::TOO_MANY_REQUESTS, "Rate limited", 1),
             Self::InternalError => later(StatusCode::INTERNAL_SERVER_ERROR, "Internal error", 5),
             Self::StoreUnavailable => later(StatusCode::SERVICE_UNAVAILABLE, "Store unavailable", 1),
             Self::ProcessingTimeout => later(StatusCode::SERVICE_UNAVAILABLE, "Processing timeout", 1),

@@ -11,6 +11,7 @@ mod health;
 mod history;
 mod metrics;
 mod openapi;
+mod retrieve;
 mod webhooks;
 
 use axum::extract::{FromRequestParts, Path};
@@ -34,14 +35,25 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 /// Seconds after which a charge that was just recorded is worth reading. Most have ended by then.
 const READ_AFTER_SECONDS: u16 = 1;
 
-/// Every route there is.
+/// Every route there is, in the document's order.
 pub(crate) fn all() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(document::frame())
+    OpenApiRouter::with_openapi(document::frame()).merge(of_clients()).merge(of_others())
+}
+
+/// Routes for clients with an API key.
+pub(crate) fn of_clients() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .merge(charges::routes())
+        .merge(retrieve::routes())
         .merge(history::routes())
         .merge(capture::routes())
         .merge(cancel::routes())
         .merge(complete_action::routes())
+}
+
+/// Routes for PSPs and for whoever runs the server.
+pub(crate) fn of_others() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .merge(webhooks::routes())
         .merge(health::routes())
         .merge(metrics::routes())

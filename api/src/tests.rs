@@ -2,6 +2,7 @@
 //! needs a real database (replays, lists, other merchants' charges) is tested with the whole system.
 
 mod openapi;
+mod rate_limits;
 mod refusals;
 mod store;
 
@@ -15,6 +16,7 @@ use http::{HeaderMap, Request, StatusCode};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use workflow::engine::Engine;
 use workflow::ids::{ApiKeyId, MerchantId};
@@ -26,6 +28,8 @@ use workflow::port::gateway::{
     Answer, Call, Capabilities, Captures, Gateway, Notification, Operation, Outcome, Query, Request as PspRequest,
     Standing, Unreadable, WebhookRefused,
 };
+use workflow::port::rate_limits::RateLimit;
+use workflow::shared::Shared;
 
 use crate::{ApiConfig, ApiState, KeyMode, PspOrder, new_api_key};
 use store::{Mood, TestStore};
@@ -117,6 +121,10 @@ impl Answered {
 }
 
 fn serve(mood: Mood) -> Served {
+    serve_limited(mood, None)
+}
+
+fn serve_limited(mood: Mood, rate_limit: Option<RateLimit>) -> Served {
     let now = Stopped.now();
     let (key_id, merchant_id) = (ApiKeyId::new(now, [1, 1]), MerchantId::new(now, [2, 2]));
     let (secret, key) = new_api_key([7; 32], KeyMode::Test, key_id, merchant_id, now);
@@ -134,8 +142,11 @@ fn serve(mood: Mood) -> Served {
         config: ApiConfig {
             psps: PspOrder::new("test", Vec::new()),
             docs_url: Some("https://docs.example/api".into()),
+            rate_limit,
         },
         metrics: Arc::new(|| "fincore_up 1\n".to_owned()),
+        shared: Shared::alone(Arc::new(Stopped)),
+        stop: CancellationToken::new(),
     });
     Served { router, secret: secret.expose_secret().to_owned() }
 }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row};
 use workflow::port::clock::{Clock, SystemClock};
+use workflow::shared::Shared;
 
 use crate::clients::{Caller, Insider, Until};
 use crate::floor::postgres::PostgresFloor;
@@ -110,7 +111,7 @@ impl Bed {
             Database::Sqlite => Gauges::of_file(),
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock)?;
+        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock, &Shared::alone(Arc::clone(&clock)))?;
         let (cells, psp, url) = (AtomicU64::new(0), Arc::new(psp), urls.completing);
         Ok(Self { database, url, starting, completing, floor, psps, psp, gauges, cells, _folder: folder })
     }

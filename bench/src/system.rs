@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::ids::{ApiKeyId, MerchantId};
 use workflow::port::clock::{Clock, Random, SystemClock, SystemRandom};
+use workflow::shared::Shared;
 
 use crate::observed::{Counters, Ends, Observed};
 
@@ -41,9 +42,10 @@ impl System {
         let (secret, merchant) = key(store.as_ref()).await?;
         let observed = Observed { store, counters: Arc::clone(&counters), ends: Arc::clone(&ends) };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock)?;
+        let shared = app::shared(&settings, workers, &clock)?;
+        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock, &shared)?;
         let queue = app::queue(&settings, workers).await;
-        let engine = app::engine(Arc::new(observed), queue, &psps, clock);
+        let engine = app::engine(Arc::new(observed), queue, &psps, clock, &shared);
         let listener = app::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
@@ -54,7 +56,7 @@ impl System {
         }
         let system =
             Self { address, secret, merchant, engine: Arc::clone(&engine), counters, ends, stop: stop.clone() };
-        tokio::spawn(serve(listener, engine, psps, settings, metrics, stop));
+        tokio::spawn(serve(listener, engine, psps, settings, metrics, shared, stop));
         Ok(Arc::new(system))
     }
 
@@ -80,9 +82,10 @@ async fn serve(
     psps: Arc<Psps>,
     settings: Settings,
     metrics: PrometheusHandle,
+    shared: Shared,
     stop: CancellationToken,
 ) {
-    let served = app::serve_api(listener, engine, &psps, &settings, metrics, stop).await;
+    let served = app::serve_api(listener, engine, &psps, &settings, metrics, shared, stop).await;
     if let Err(error) = served.context("the API ended") {
         eprintln!("{error:#}");
     }

@@ -18,8 +18,10 @@ use workflow::local_queue::{LocalQueue, NoQueue};
 use workflow::port::clock::{Clock, SystemRandom};
 use workflow::port::queue::Queue;
 use workflow::port::store::Store;
+use workflow::shared::{Memory, Shared};
 use workflow_aws::sqs::{self, Listening, SqsQueue};
 use workflow_postgres::{PostgresOptions, PostgresStore};
+use workflow_redis::{RedisOptions, RedisShared};
 use workflow_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::settings::{self, QueueKind, Settings};
@@ -101,10 +103,33 @@ pub async fn look_at_sqs(settings: &Settings) {
     }
 }
 
-/// An engine over a store and a queue.
+/// The fast state that processes share: in Redis where there is one, else in this process's memory. Views of charges are
+/// cached only where every move is heard of: with Redis, or when everything that moves charges is in this process.
+///
+/// # Errors
+/// The URL of Redis cannot be used; says how it has to look. A Redis that does not answer is no error.
+pub fn shared(settings: &Settings, workers: Workers, clock: &Arc<dyn Clock>) -> anyhow::Result<Shared> {
+    if let Some(url) = &settings.redis_url {
+        let options = RedisOptions { prefix: settings.redis_prefix.clone(), ..RedisOptions::new(url.clone()) };
+        return Ok(Shared::all_in(Arc::new(RedisShared::open(options, Arc::clone(clock))?)));
+    }
+    Ok(match workers {
+        Workers::Here if !settings.uses_postgres() => Shared::all_in(Arc::new(Memory::new(Arc::clone(clock)))),
+        Workers::Here | Workers::Elsewhere => Shared::alone(Arc::clone(clock)),
+    })
+}
+
+/// An engine over a store and a queue, which announces moves.
 #[must_use]
-pub fn engine(store: Arc<dyn Store>, queue: Arc<dyn Queue>, psps: &Psps, clock: Arc<dyn Clock>) -> Arc<Engine> {
-    Arc::new(Engine::new(store, queue, clock, Arc::new(SystemRandom), psps.capabilities()))
+pub fn engine(
+    store: Arc<dyn Store>,
+    queue: Arc<dyn Queue>,
+    psps: &Psps,
+    clock: Arc<dyn Clock>,
+    shared: &Shared,
+) -> Arc<Engine> {
+    let engine = Engine::new(store, queue, clock, Arc::new(SystemRandom), psps.capabilities());
+    Arc::new(engine.announcing(Arc::clone(&shared.moves)))
 }
 
 /// A worker as the settings say.
@@ -134,14 +159,19 @@ fn hostname() -> String {
 ///
 /// # Errors
 /// A secret is missing or a placeholder, or the URL cannot be used; says which.
-pub fn psps(settings: &Settings, purpose: Purpose, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Psps>> {
+pub fn psps(
+    settings: &Settings,
+    purpose: Purpose,
+    clock: &Arc<dyn Clock>,
+    shared: &Shared,
+) -> anyhow::Result<Arc<Psps>> {
     let mut all = settings.psps.clone();
     all.entry(settings.psp.clone()).or_insert_with(|| accounts::Account::Stripe {
         url: Some(settings.stripe_url.clone()),
         api_key: settings.stripe_secret_key.clone(),
         webhook_secret: settings.stripe_webhook_secret.clone(),
     });
-    Ok(Arc::new(accounts::psps(&all, purpose, clock)?))
+    Ok(Arc::new(accounts::psps(&all, purpose, clock)?.among(&shared.breakers)))
 }
 
 /// Where the API listens, known before anything is served.
@@ -164,6 +194,7 @@ pub async fn serve_api(
     psps: &Psps,
     settings: &Settings,
     metrics: PrometheusHandle,
+    shared: Shared,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let state = api::ApiState {
@@ -172,8 +203,11 @@ pub async fn serve_api(
         config: api::ApiConfig {
             psps: settings::accounts::order(&settings.psp, &settings.fallback_psps, &settings.merchants)?,
             docs_url: None,
+            rate_limit: settings.rate_limit(),
         },
         metrics: Arc::new(move || metrics.render()),
+        shared,
+        stop: stop.clone(),
     };
     let served = axum::serve(listener, api::router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {

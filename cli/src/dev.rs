@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::store::Store;
+use workflow::shared::Shared;
 
 use crate::app::{self, Schema, Workers};
 use crate::args::Dev;
@@ -69,11 +70,12 @@ impl System {
         settings.stripe_url = sandbox.url().to_owned();
         settings.stripe_secret_key = SANDBOX_KEY.into();
         settings.stripe_webhook_secret = SANDBOX_WEBHOOK_SECRET.into();
-        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock)?;
+        let shared = app::shared(&settings, Workers::Here, &clock)?;
+        let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock, &shared)?;
         let store = app::open_store(&settings, Schema::Migrate).await?;
         let queue = app::queue(&settings, Workers::Here).await;
-        let engine = app::engine(Arc::clone(&store), queue, &psps, clock);
-        let running = run(engine, psps, listener, settings, metrics, &stop);
+        let engine = app::engine(Arc::clone(&store), queue, &psps, clock, &shared);
+        let running = run(engine, psps, listener, settings, metrics, shared, &stop);
         Ok(Self { address, store, sandbox: Arc::new(sandbox), stop, running })
     }
 
@@ -99,6 +101,7 @@ fn run(
     listener: TcpListener,
     settings: Settings,
     metrics: PrometheusHandle,
+    shared: Shared,
     stop: &CancellationToken,
 ) -> Vec<JoinHandle<anyhow::Result<()>>> {
     let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, Workers::Here);
@@ -108,7 +111,9 @@ fn run(
             worker.run(worker_stop).await;
             Ok(())
         }),
-        tokio::spawn(async move { app::serve_api(listener, engine, &psps, &settings, metrics, api_stop).await }),
+        tokio::spawn(
+            async move { app::serve_api(listener, engine, &psps, &settings, metrics, shared, api_stop).await },
+        ),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use activities::psps::Psps;
 use anyhow::Context;
-use workflow::port::clock::SystemClock;
+use workflow::port::clock::{Clock, SystemClock};
 
 use crate::app::{self, Schema, Workers};
 use crate::args::Redrive;
@@ -44,8 +44,10 @@ pub(crate) async fn redrive(knobs: &Knobs, redrive: &Redrive) -> anyhow::Result<
     let settings = Settings::read(knobs)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
     // A redrive calls no PSP, so it needs no account's secrets.
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let shared = app::shared(&settings, Workers::Elsewhere, &clock)?;
     let queue = app::queue(&settings, Workers::Elsewhere).await;
-    let engine = app::engine(store, Arc::clone(&queue), &Psps::default(), Arc::new(SystemClock));
+    let engine = app::engine(store, Arc::clone(&queue), &Psps::default(), clock, &shared);
     let charge = engine
         .redrive(redrive.charge, &redrive.operator, &redrive.reason)
         .await

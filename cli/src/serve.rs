@@ -21,12 +21,13 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     telemetry::start_logging(&settings)?;
     let metrics = telemetry::start_metrics()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock)?;
+    let workers = if serve.with_worker { Workers::Here } else { Workers::Elsewhere };
+    let shared = app::shared(&settings, workers, &clock)?;
+    let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock, &shared)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
     let listener = app::listen(settings.listen).await?;
-    let workers = if serve.with_worker { Workers::Here } else { Workers::Elsewhere };
     let queue = app::queue(&settings, workers).await;
-    let engine = app::engine(store, Arc::clone(&queue), &psps, clock);
+    let engine = app::engine(store, Arc::clone(&queue), &psps, clock, &shared);
     let stop = stop_when_asked();
     tracing::info!(address = %listener.local_addr()?, worker = serve.with_worker, "serving");
     let working = serve.with_worker.then(|| {
@@ -34,7 +35,7 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
         let stop = stop.clone();
         tokio::spawn(async move { worker.run(stop).await })
     });
-    app::serve_api(listener, engine, &psps, &settings, metrics, stop).await?;
+    app::serve_api(listener, engine, &psps, &settings, metrics, shared, stop).await?;
     if let Some(working) = working {
         working.await?;
     }
@@ -48,7 +49,8 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
     let settings = Settings::read(knobs)?;
     telemetry::start_logging(&settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let psps = app::psps(&settings, Purpose::Calls, &clock)?;
+    let shared = app::shared(&settings, Workers::Elsewhere, &clock)?;
+    let psps = app::psps(&settings, Purpose::Calls, &clock, &shared)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
     // Who works once looks for itself. Otherwise a queue that others tell is listened to.
     let workers = match settings.queue {
@@ -56,7 +58,7 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
         QueueKind::Sqs | QueueKind::Local => Workers::Elsewhere,
     };
     let queue = app::queue(&settings, workers).await;
-    let engine = app::engine(store, Arc::clone(&queue), &psps, clock);
+    let engine = app::engine(store, Arc::clone(&queue), &psps, clock, &shared);
     let worker = app::worker(engine, psps, &settings, workers);
     if work.once {
         for _ in 0..ROUNDS {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use workflow::port::rate_limits::RateLimit;
 
 use accounts::Merchant;
 use activities::gateway::accounts::{self as psp_accounts, Account};
@@ -71,6 +72,22 @@ pub struct Knobs {
     #[arg(long, global = true, env = "FINCORE_AWS_ENDPOINT_URL", value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws_endpoint_url: Option<String>,
+    /// Redis for the fast state that processes share: redis://… or rediss://…
+    #[arg(long, global = true, env = "FINCORE_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_url: Option<String>,
+    /// What this installation's keys in Redis begin with
+    #[arg(long, global = true, env = "FINCORE_REDIS_PREFIX", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_prefix: Option<String>,
+    /// Requests an API key may make each second; 0 sets no limit
+    #[arg(long, global = true, env = "FINCORE_RATE_LIMIT_PER_SECOND", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit_per_second: Option<u32>,
+    /// Requests an API key may make at once, after a pause; 0 for two seconds' worth
+    #[arg(long, global = true, env = "FINCORE_RATE_LIMIT_BURST", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit_burst: Option<u32>,
     /// Payments one worker works on at the same time
     #[arg(long, global = true, env = "FINCORE_WORKER_CONCURRENCY", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +181,14 @@ pub struct Settings {
     pub sqs_queue_url: String,
     /// Endpoint of AWS, if not the region's own.
     pub aws_endpoint_url: Option<String>,
+    /// Where processes share their fast state. May hold a password, so it is never printed.
+    pub redis_url: Option<SecretString>,
+    /// What keys in Redis begin with.
+    pub redis_prefix: String,
+    /// Requests an API key may make each second; 0 for no limit.
+    pub rate_limit_per_second: u32,
+    /// Requests an API key may make at once; 0 for two seconds' worth.
+    pub rate_limit_burst: u32,
     /// Payments one worker works on at the same time.
     pub worker_concurrency: usize,
     /// Time between two sweeps.
@@ -194,6 +219,10 @@ impl Default for Settings {
             queue: QueueKind::Local,
             sqs_queue_url: String::new(),
             aws_endpoint_url: None,
+            redis_url: None,
+            redis_prefix: workflow_redis::PREFIX.into(),
+            rate_limit_per_second: 0,
+            rate_limit_burst: 0,
             worker_concurrency: 256,
             sweep_every_ms: 500,
             drain_timeout_ms: 25_000,
@@ -239,6 +268,12 @@ impl Settings {
         if self.aws_endpoint_url.as_deref().is_some_and(|url| !is_http(url)) {
             bail!("aws_endpoint_url must begin with https:// or http://");
         }
+        in_bounds("rate_limit_per_second", self.rate_limit_per_second.into(), 0, 10_000)?;
+        in_bounds("rate_limit_burst", self.rate_limit_burst.into(), 0, 1_000_000)?;
+        let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b':');
+        if !(1..=64).contains(&self.redis_prefix.len()) || !self.redis_prefix.bytes().all(is_plain) {
+            bail!("redis_prefix must be 1 to 64 of a-z, 0-9, _, - and :");
+        }
         accounts::check(&self.psp, &self.fallback_psps, &self.psps, &self.merchants)
     }
 
@@ -253,6 +288,14 @@ impl Settings {
     #[must_use]
     pub fn sqs(&self) -> SqsOptions {
         SqsOptions::new(self.sqs_queue_url.clone(), self.aws_endpoint_url.clone())
+    }
+
+    /// How many requests an API key may make, if there is a limit.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        let (per_second, burst) = (self.rate_limit_per_second, self.rate_limit_burst);
+        let burst = if burst == 0 { per_second.saturating_mul(2) } else { burst };
+        (per_second > 0).then_some(RateLimit { per_second, burst })
     }
 
     /// Time between two sweeps.
@@ -306,6 +349,17 @@ mod tests {
         let knobs = Knobs { sweep_every_ms: Some(1), ..Knobs::default() };
         let error = format!("{:#}", Settings::read(&knobs).unwrap_err());
         assert_eq!(error, "sweep_every_ms is 1, but must be from 10 to 600000");
+    }
+
+    #[test]
+    fn a_rate_limit_has_a_burst_of_two_seconds_unless_told_otherwise_and_is_off_by_default() {
+        let limit = |per_second, burst| {
+            let (rate_limit_per_second, rate_limit_burst) = (per_second, burst);
+            Settings { rate_limit_per_second, rate_limit_burst, ..Settings::default() }.rate_limit()
+        };
+        assert_eq!(limit(0, 0), None);
+        assert_eq!(limit(50, 0), Some(RateLimit { per_second: 50, burst: 100 }));
+        assert_eq!(limit(50, 7), Some(RateLimit { per_second: 50, burst: 7 }));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A store whose process dies at a chosen write: before it, so that nothing was stored, or right after it, so that
-//! nobody learned of it. From then on it answers nobody, as a dead process does.
+//! nobody learned of it. From then on it answers nobody, as a dead process does. It counts how often it is read.
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -33,13 +33,22 @@ pub struct CrashStore {
     writes_left: AtomicI64,
     /// Cancelled when it has died.
     pub died: CancellationToken,
+    /// How often payments were read, however many at a time.
+    pub loads: AtomicUsize,
 }
 
 impl CrashStore {
     /// Dies at write number `write`, counted from one.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, crash: Crash, write: i64) -> Arc<Self> {
-        Arc::new(Self { inner, crash, writes_left: AtomicI64::new(write), died: CancellationToken::new() })
+        let (writes_left, died) = (AtomicI64::new(write), CancellationToken::new());
+        Arc::new(Self { inner, crash, writes_left, died, loads: AtomicUsize::new(0) })
+    }
+
+    /// Never dies.
+    #[must_use]
+    pub fn counting(inner: Arc<dyn Store>) -> Arc<Self> {
+        Self::new(inner, Crash::BeforeWrite, i64::MAX)
     }
 
     async fn alive(&self) {
@@ -87,6 +96,7 @@ impl Store for CrashStore {
 
     async fn load(&self, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError> {
         self.alive().await;
+        self.loads.fetch_add(1, Ordering::SeqCst);
         self.inner.load(ids).await
     }
 

@@ -13,14 +13,18 @@ use sandbox::{EntryKind, EventRecord, Sandbox, WebhookMode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use workflow::definition::{self, State};
 use workflow::engine::Engine;
 use workflow::history;
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::local_queue::NoQueue;
 use workflow::payment::Payment;
+use workflow::port::breakers::Breakers;
 use workflow::port::clock::{Clock, SystemRandom};
+use workflow::port::rate_limits::RateLimit;
 use workflow::port::store::Store;
+use workflow::shared::{Nothing, Shared};
 use workflow::timeline;
 
 use crate::clock::TestClock;
@@ -59,6 +63,8 @@ pub struct World {
     pub worker: Worker,
     /// Where the API listens.
     pub api: SocketAddr,
+    /// The API without a socket.
+    pub router: axum::Router,
     /// A client without a proxy.
     pub http: reqwest::Client,
     /// Whose payments they are.
@@ -71,6 +77,24 @@ pub struct World {
 impl Drop for World {
     fn drop(&mut self) {
         self.serving.abort();
+    }
+}
+
+/// What a process of a world shares with others, and how its API behaves.
+pub struct Process {
+    /// The fast state.
+    pub shared: Shared,
+    /// Requests of an API key.
+    pub rate_limit: Option<RateLimit>,
+    /// Ends what clients wait for.
+    pub stop: CancellationToken,
+}
+
+impl Process {
+    /// A process that shares this, without limits.
+    #[must_use]
+    pub fn sharing(shared: Shared) -> Self {
+        Self { shared, rate_limit: None, stop: CancellationToken::new() }
     }
 }
 
@@ -99,18 +123,28 @@ pub fn http_client() -> reqwest::Client {
 /// An engine that tells no queue: workers find what is due by sweeping.
 #[must_use]
 pub fn engine(store: &Arc<dyn Store>, psps: &Psps, clock: &Arc<TestClock>) -> Arc<Engine> {
+    Arc::new(silent_engine(store, psps, clock))
+}
+
+/// An engine before it is shared.
+fn silent_engine(store: &Arc<dyn Store>, psps: &Psps, clock: &Arc<TestClock>) -> Engine {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    Arc::new(Engine::new(Arc::clone(store), Arc::new(NoQueue), clock, Arc::new(SystemRandom), psps.capabilities()))
+    Engine::new(Arc::clone(store), Arc::new(NoQueue), clock, Arc::new(SystemRandom), psps.capabilities())
 }
 
 /// Sandboxes as PSP accounts under these names.
 #[must_use]
 pub fn psps(sandboxes: &[(&str, &Sandbox)], clock: &Arc<TestClock>) -> Arc<Psps> {
+    psps_among(sandboxes, clock, &(Arc::new(Nothing) as Arc<dyn Breakers>))
+}
+
+/// The same, with circuit breakers that hear of others.
+fn psps_among(sandboxes: &[(&str, &Sandbox)], clock: &Arc<TestClock>, others: &Arc<dyn Breakers>) -> Arc<Psps> {
     let account = |(name, sandbox): &(&str, &Sandbox)| {
         let config = stripe::StripeConfig::new(name, vec![WEBHOOK_SECRET.into()]).expect("the secret is long enough");
         let account = stripe::account(name, sandbox.url(), SECRET_KEY.into()).expect("a loopback URL");
         let client = PspClient::new(account, Arc::clone(clock) as Arc<dyn Clock>).expect("TLS can be set up");
-        Psp { gateway: Arc::new(stripe::Stripe::new(config)), client }
+        Psp { gateway: Arc::new(stripe::Stripe::new(config)), client: client.among(Arc::clone(others)) }
     };
     Arc::new(Psps::new(sandboxes.iter().map(account).collect()))
 }
@@ -135,36 +169,52 @@ impl World {
         let id = ApiKeyId::new(clock.now(), [rand::random(), rand::random()]);
         let (secret, key) = api::new_api_key(rand::random(), api::KeyMode::Test, id, merchant, clock.now());
         store.add_api_key(&key).await.expect("the key is new");
-        Self::with(store, clock, [sandbox().await, sandbox().await], merchant, secret).await
+        let process = Process::sharing(Shared::alone(Arc::clone(&clock) as Arc<dyn Clock>));
+        Self::with(store, clock, [sandbox().await, sandbox().await], (merchant, secret), process).await
     }
 
     /// The same world in a process that was started again, perhaps over a store that behaves differently.
     pub async fn again(&self, store: Arc<dyn Store>) -> Self {
+        let shared = Shared::alone(Arc::clone(&self.clock) as Arc<dyn Clock>);
+        self.beside(store, Process::sharing(shared)).await
+    }
+
+    /// Another process of the same world.
+    pub async fn beside(&self, store: Arc<dyn Store>, process: Process) -> Self {
         let sandboxes = [Arc::clone(&self.sandbox), Arc::clone(&self.other)];
-        Self::with(store, Arc::clone(&self.clock), sandboxes, self.merchant, self.secret.clone()).await
+        Self::with(store, Arc::clone(&self.clock), sandboxes, (self.merchant, self.secret.clone()), process).await
     }
 
     async fn with(
         store: Arc<dyn Store>,
         clock: Arc<TestClock>,
         [sandbox, other]: [Arc<Sandbox>; 2],
-        merchant: MerchantId,
-        secret: SecretString,
+        (merchant, secret): (MerchantId, SecretString),
+        process: Process,
     ) -> Self {
-        let psps = psps(&[("sandbox", &sandbox), (OTHER_PSP, &other)], &clock);
-        let engine = engine(&store, &psps, &clock);
+        let Process { shared, rate_limit, stop } = process;
+        let psps = psps_among(&[("sandbox", &sandbox), (OTHER_PSP, &other)], &clock, &shared.breakers);
+        let engine = Arc::new(silent_engine(&store, &psps, &clock).announcing(Arc::clone(&shared.moves)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
         let api = listener.local_addr().expect("it is bound");
         let state = api::ApiState {
             engine: Arc::clone(&engine),
             gateways: Arc::new(psps.gateways()),
-            config: api::ApiConfig { psps: api::PspOrder::new("sandbox", vec![OTHER_PSP.to_owned()]), docs_url: None },
+            config: api::ApiConfig {
+                psps: api::PspOrder::new("sandbox", vec![OTHER_PSP.to_owned()]),
+                docs_url: None,
+                rate_limit,
+            },
             metrics: Arc::new(String::new),
+            shared,
+            stop,
         };
-        let serving = tokio::spawn(async move { axum::serve(listener, api::router(state)).await }).abort_handle();
+        let router = api::router(state);
+        let served = router.clone();
+        let serving = tokio::spawn(async move { axum::serve(listener, served).await }).abort_handle();
         let worker = worker(&engine, &psps, "test");
         let http = http_client();
-        Self { store, engine, sandbox, other, psps, clock, worker, api, http, merchant, secret, serving }
+        Self { store, engine, sandbox, other, psps, clock, worker, api, router, http, merchant, secret, serving }
     }
 
     /// A POST with this world's key.

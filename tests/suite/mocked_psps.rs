@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use testkit::dialect::Happened;
 use testkit::{MockPsp, Rig, assert_ledger};
+use tokio_util::sync::CancellationToken;
 use workflow::definition::State;
 use workflow::port::clock::Clock;
+use workflow::shared::Shared;
 
 /// The rig's API on a loopback port, as a URL for webhooks.
 async fn webhook_url(rig: &Rig) -> String {
     let state = api::ApiState {
         engine: Arc::clone(&rig.engine),
         gateways: Arc::new(HashMap::from([("stripe".to_owned(), Arc::clone(&rig.gateway))])),
-        config: api::ApiConfig { psps: api::PspOrder::new("stripe", Vec::new()), docs_url: None },
+        config: api::ApiConfig { psps: api::PspOrder::new("stripe", Vec::new()), docs_url: None, rate_limit: None },
         metrics: Arc::new(String::new),
+        shared: Shared::alone(Arc::clone(&rig.clock) as Arc<dyn Clock>),
+        stop: CancellationToken::new(),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

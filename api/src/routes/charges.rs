@@ -1,10 +1,10 @@
-//! `/v1/charges`: create, retrieve, list.
+//! `/v1/charges`: create, list.
 
 use std::collections::BTreeMap;
 
 use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{HeaderValue, LINK};
+use http::header::{HeaderMap, HeaderValue, LINK};
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
@@ -16,7 +16,7 @@ use workflow::money::{Amount, Currency, Money};
 use workflow::payment::{CaptureMethod, Destination};
 use workflow::port::store::Page;
 
-use super::{ChargeId, as_json, owned, recorded, supported};
+use super::{as_json, recorded, supported};
 use crate::App;
 use crate::auth::Client;
 use crate::document::{self, Responses, problems};
@@ -25,6 +25,7 @@ use crate::idempotency::IdempotencyKey;
 use crate::parse::{self, Parsed};
 use crate::problem::{Code, Problem};
 use crate::view::{self, ChargeListView, ChargeView};
+use crate::waiting::{self, AskedBy, Wait};
 
 /// Where charges are.
 const URL: &str = "/v1/charges";
@@ -36,7 +37,7 @@ const LIMIT_DEFAULT: u32 = 20;
 const LIMIT_MAX: u32 = 100;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(retrieve))
+    OpenApiRouter::new().routes(routes!(create, list))
 }
 
 // The fields stand in alphabetical order, and those that are not there are left out: serialized, it is the canonical
@@ -105,15 +106,22 @@ impl ChargeRequest {
 /// Create a charge
 ///
 /// Answered as soon as it is stored. It is then carried through by itself: read it to see how it went.
+///
+/// With `Prefer: wait=N`, the answer waits until the charge has ended, or stays where it is until somebody acts, and shows
+/// it as it then stands; `Preference-Applied` says so. What is stored for repetitions is the first answer all the same.
 #[utoipa::path(
     post, path = "/v1/charges", operation_id = "create_charge", tag = "charges", security(("api_key" = [])),
-    params(("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255)),
+    params(
+        ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
+        ("Prefer" = Option<String>, Header, description = "`wait=N` waits for N seconds at most, 60 at the most (RFC 7240).", example = "wait=10"),
+    ),
     request_body = ChargeRequest,
     responses(
         (status = 202, description = "Recorded.", body = ChargeView, headers(
             ("Location" = String, description = "Where the charge is."),
             ("Retry-After" = u16, description = "Seconds after which it is worth reading."),
-            ("Idempotency-Replayed" = String, description = "`true` on the stored answer to an earlier request."),
+            ("Idempotency-Replayed" = String, description = "`true` on the answer to a repeated request."),
+            ("Preference-Applied" = String, description = "`wait=N` when the answer waited and shows the charge as it stands."),
         )),
         CreateProblems,
     )
@@ -122,6 +130,7 @@ async fn create(
     State(app): State<App>,
     client: Client,
     key: IdempotencyKey,
+    headers: HeaderMap,
     Parsed(asked): Parsed<ChargeRequest>,
 ) -> Result<Response, Problem> {
     let money = Money { amount_minor: asked.amount.minor(), currency: asked.currency };
@@ -131,7 +140,13 @@ async fn create(
         supported(&app, psp, money)?;
     }
     let request = key.request(client, format!("POST {URL}"), &asked);
-    recorded(app.engine.start(asked.to(psp, fallbacks), request, &view::charge).await?)
+    let reply = app.engine.start(asked.to(psp, fallbacks), request, &view::charge).await?;
+    let id = reply.payment_id;
+    let mut response = recorded(reply)?;
+    if let Some(seconds) = waiting::preferred_seconds(&headers) {
+        response.extensions_mut().insert(Wait { id, seconds, asked_by: AskedBy::Preference });
+    }
+    Ok(response)
 }
 
 struct CreateProblems;
@@ -139,25 +154,6 @@ struct CreateProblems;
 impl IntoResponses for CreateProblems {
     fn responses() -> Responses {
         problems(&[document::CLIENTS, document::WRITES, &[Code::ParameterMissing]])
-    }
-}
-
-/// Retrieve a charge
-#[utoipa::path(
-    get, path = "/v1/charges/{id}", operation_id = "retrieve_charge", tag = "charges", security(("api_key" = [])),
-    params(("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb")),
-    responses((status = 200, description = "The charge as it stands.", body = ChargeView), RetrieveProblems)
-)]
-async fn retrieve(State(app): State<App>, client: Client, id: ChargeId) -> Result<Response, Problem> {
-    let payment = owned(&app, client, id).await?;
-    Ok(as_json(view::charge(&payment)).into_response())
-}
-
-struct RetrieveProblems;
-
-impl IntoResponses for RetrieveProblems {
-    fn responses() -> Responses {
-        problems(&[document::CLIENTS, &[Code::ChargeNotFound]])
     }
 }
 

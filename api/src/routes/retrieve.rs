@@ -1,0 +1,129 @@
+//! `/v1/charges/{id}`: how a charge stands, at once or when it has come to rest.
+//!
+//! Not here: the cache that clients who poll are served from ([`crate::cache`]), and how an answer waits
+//! ([`crate::waiting`]).
+
+use std::time::Instant;
+
+use axum::extract::{FromRequestParts, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use utoipa::IntoResponses;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use workflow::definition;
+use workflow::port::views::FILL_WITHIN;
+
+use super::{ChargeId, as_json, owned};
+use crate::App;
+use crate::auth::Client;
+use crate::cache;
+use crate::document::{self, Responses, problems};
+use crate::parse;
+use crate::problem::{Code, Problem};
+use crate::view::{self, ChargeView};
+use crate::waiting::{AskedBy, MAX_SECONDS, Wait};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(retrieve))
+}
+
+/// Retrieve a charge
+///
+/// With `wait`, the answer waits until the charge has ended, or stays where it is until the customer, you or an operator
+/// acts; at the latest so many seconds. It shows the charge as it then stands.
+#[utoipa::path(
+    get, path = "/v1/charges/{id}", operation_id = "retrieve_charge", tag = "charges", security(("api_key" = [])),
+    params(
+        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb"),
+        ("wait" = Option<u64>, Query, description = "Seconds to wait at most.", maximum = 60),
+    ),
+    responses((status = 200, description = "The charge as it stands.", body = ChargeView), RetrieveProblems)
+)]
+async fn retrieve(
+    State(app): State<App>,
+    client: Client,
+    id: ChargeId,
+    asked: RetrieveRequest,
+) -> Result<Response, Problem> {
+    let Some(seconds) = asked.wait_seconds else {
+        return Ok(as_json(shown(&app, client, id).await?).into_response());
+    };
+    let payment = owned(&app, client, id).await?;
+    let mut response = as_json(view::charge(&payment)).into_response();
+    if !definition::rests(payment.state) {
+        response.extensions_mut().insert(Wait { id: payment.id, seconds, asked_by: AskedBy::Query });
+    }
+    Ok(response)
+}
+
+struct RetrieveProblems;
+
+impl IntoResponses for RetrieveProblems {
+    fn responses() -> Responses {
+        problems(&[document::CLIENTS, &[Code::ChargeNotFound, Code::ParameterInvalid, Code::ParameterUnknown]])
+    }
+}
+
+/// The charge as its client sees it, from the cache or else from the store.
+async fn shown(app: &App, client: Client, id: ChargeId) -> Result<String, Problem> {
+    if let Some(body) = cache::recall(app, client, id.0).await {
+        return Ok(body);
+    }
+    let asked_at = Instant::now();
+    let payment = owned(app, client, id).await?;
+    let body = view::charge(&payment);
+    if asked_at.elapsed() < FILL_WITHIN {
+        cache::keep(app, &payment, &body).await;
+    }
+    Ok(body)
+}
+
+/// How the charge is to be read.
+#[derive(PartialEq, Eq, Debug)]
+struct RetrieveRequest {
+    wait_seconds: Option<u64>,
+}
+
+impl FromRequestParts<App> for RetrieveRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, app).await;
+        let Query(pairs) = pairs.map_err(|_| Problem::new(Code::ParameterInvalid, "The query cannot be read."))?;
+        read(&pairs)
+    }
+}
+
+fn read(pairs: &[(String, String)]) -> Result<RetrieveRequest, Problem> {
+    let mut wait = None;
+    for (name, value) in pairs {
+        match name.as_str() {
+            "wait" if wait.is_none() => {
+                let seconds = value.parse().ok().filter(|seconds| *seconds <= MAX_SECONDS);
+                wait = Some(seconds.ok_or_else(|| parse::invalid("wait"))?);
+            }
+            "wait" => return Err(parse::invalid("wait")),
+            unknown => return Err(parse::unknown(unknown)),
+        }
+    }
+    Ok(RetrieveRequest { wait_seconds: wait.filter(|seconds| *seconds > 0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_is_a_bounded_number_of_seconds() {
+        let asked = |text: &str| read(&[("wait".to_owned(), text.to_owned())]);
+        for (text, wait_seconds) in [("0", None), ("1", Some(1)), ("60", Some(60))] {
+            assert_eq!(asked(text), Ok(RetrieveRequest { wait_seconds }), "{text}");
+        }
+        for bad in ["", "61", "-1", "1.5", "soon", "18446744073709551616"] {
+            assert_eq!(asked(bad).unwrap_err().code, Code::ParameterInvalid, "{bad}");
+        }
+        assert_eq!(read(&[("await".to_owned(), "1".to_owned())]).unwrap_err().code, Code::ParameterUnknown);
+        assert!(read(&[("wait".to_owned(), "1".to_owned()), ("wait".to_owned(), "1".to_owned())]).is_err());
+    }
+}
