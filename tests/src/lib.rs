@@ -12,6 +12,8 @@ pub mod lambda;
 pub mod lossy;
 pub mod process;
 pub mod queue;
+pub mod redis;
+pub mod shared;
 pub mod site;
 pub mod third_party;
 pub mod world;
