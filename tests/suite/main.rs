@@ -85,6 +85,7 @@ mod processes;
 mod production;
 mod queues;
 mod redis_outages;
+mod redis_processes;
 mod requests;
 mod sandbox_scenarios;
 mod shared_conformance;
