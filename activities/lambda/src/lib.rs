@@ -19,8 +19,10 @@ use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use workflow::engine::Engine;
 use workflow::port::clock::{Clock, SystemClock, SystemRandom};
+use workflow::shared::Shared;
 use workflow_aws::sqs::{Listening, SqsQueue};
 use workflow_postgres::PostgresStore;
+use workflow_redis::RedisShared;
 
 use function::Function;
 use settings::Settings;
@@ -53,11 +55,16 @@ async fn run() -> anyhow::Result<()> {
 
 async fn open(settings: &Settings) -> anyhow::Result<Function> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let psps = Arc::new(accounts::psps(&settings.psps, Purpose::Calls, &clock)?);
+    let shared = match &settings.redis {
+        Some(redis) => Shared::all_in(Arc::new(RedisShared::open(redis.clone(), Arc::clone(&clock))?)),
+        None => Shared::alone(Arc::clone(&clock)),
+    };
+    let psps = Arc::new(accounts::psps(&settings.psps, Purpose::Calls, &clock)?.among(&shared.breakers));
     let store = PostgresStore::connect(settings.database()).await.context("cannot open PostgreSQL")?;
     let queue = Arc::new(SqsQueue::open(&settings.sqs, Listening::No).await);
     let (random, capabilities) = (Arc::new(SystemRandom), psps.capabilities());
-    let engine = Arc::new(Engine::new(Arc::new(store), Arc::clone(&queue) as _, clock, random, capabilities));
+    let engine = Engine::new(Arc::new(store), Arc::clone(&queue) as _, clock, random, capabilities);
+    let engine = Arc::new(engine.announcing(shared.moves));
     let options = WorkerOptions { name: settings.name.clone(), ..WorkerOptions::default() };
     let sweeper = Sweeper::new(Arc::clone(&engine), Arc::clone(&psps));
     Ok(Function { worker: Worker::new(Arc::clone(&engine), psps, options), engine, queue, sweeper })

@@ -7,6 +7,7 @@ use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use workflow_aws::sqs::SqsOptions;
 use workflow_postgres::{Pooler, PostgresOptions};
+use workflow_redis::RedisOptions;
 
 /// A function works on one batch at a time, and group commit needs one connection to write and one to read. What a
 /// thousand functions use at once is the database's limit divided by this.
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     database_connections: u32,
     pooler: Pooler,
     pub(crate) sqs: SqsOptions,
+    /// Where the fast state is that processes share, if anywhere.
+    pub(crate) redis: Option<RedisOptions>,
     pub(crate) psps: BTreeMap<String, Account>,
     /// Names this function in leases and history.
     pub(crate) name: String,
@@ -56,6 +59,13 @@ impl Settings {
                 Some(other) => anyhow::bail!("FINCORE_DATABASE_POOLER is {other}, but must be none or transaction"),
             },
             sqs: SqsOptions::new(queue_url, variable("FINCORE_AWS_ENDPOINT_URL")),
+            redis: variable("FINCORE_REDIS_URL").map(|url| {
+                let options = RedisOptions::new(url.into());
+                match variable("FINCORE_REDIS_PREFIX") {
+                    Some(prefix) => RedisOptions { prefix, ..options },
+                    None => options,
+                }
+            }),
             psps: psps(variable)?,
             // The end of a log stream's name tells one function from another, and where its log is.
             name: format!("lambda-{}", stream.rsplit(['/', ']']).next().unwrap_or_default()),
