@@ -88,6 +88,7 @@ mod redis_outages;
 mod redis_processes;
 mod requests;
 mod sandbox_scenarios;
+mod settlements;
 mod shared_conformance;
 mod shared_redis;
 mod store_conformance;
