@@ -11,11 +11,13 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 mod bench;
+mod cold_start;
 mod emulators;
 mod fuzz;
 mod gate;
 mod generated;
 mod listening;
+mod package;
 mod pgbouncer;
 mod postgres;
 mod prerequisites;
@@ -50,6 +52,10 @@ enum Command {
     Services,
     /// Build the benchmark in release mode and run it against a throw-away PostgreSQL.
     Bench(bench::Options),
+    /// Build the Lambda function and pack it for upload.
+    Package,
+    /// Measure the start of the Lambda function beside that of a bare one.
+    ColdStart,
     /// Install tools of others below target/ and check the PSP gateways against them.
     ThirdParty,
     /// Send the PSP gateways arbitrary answers and webhooks, on and on.
@@ -95,6 +101,8 @@ async fn run(command: Command) -> Result<()> {
         Command::Postgres => postgres::serve().await,
         Command::Services => services::serve().await,
         Command::Bench(options) => bench::run(options).await,
+        Command::Package => package::run().await,
+        Command::ColdStart => cold_start::run().await,
         Command::Fuzz(options) => fuzz::run(options).await,
         Command::ThirdParty => tools::run().await,
         Command::Tidy => tidy::check(),

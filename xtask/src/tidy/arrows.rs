@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("fincore-tests", EVERYTHING),
     ("fincore-bench", EVERYTHING),
+    ("lambda-floor", &[]),
     ("xtask", &["api", "workflow", "workflow-postgres", "workflow-sqlite", "sandbox", "fincore"]),
 ];
 

@@ -1,0 +1,190 @@
+//! `cargo xtask cold-start`: what the Lambda function costs to start beside the least that could be in its place, both
+//! built alike and measured in turns.
+//!
+//! The clock runs from the start of the process to the first poll of the runtime API, which is when AWS may hand it a
+//! batch. Our function opens its database before that, so what a connection takes stands beside it. Deliberately not
+//! here: AWS's own part (placing the function, fetching the zip), and how fast batches are worked on.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+
+use crate::package::{self, BOOTSTRAP, FUNCTION, PROFILE};
+use crate::postgres::{Server, TEST_DATABASE};
+use crate::{prerequisites, process};
+
+/// The package of the least function.
+const FLOOR: &str = "lambda-floor";
+/// Enough for a median that does not move by a tenth from run to run on a quiet machine.
+const RUNS: usize = 40;
+/// One setting a line.
+const SETTINGS: &str = include_str!("../../bench/lambda_floor/function.env");
+/// A function that has not polled by then never will.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What it polls for.
+const NEXT: &str = "/2018-06-01/runtime/invocation/next";
+/// The longest request line and headers we read.
+const REQUEST_BYTES: usize = 4096;
+
+/// Builds both, measures, and prints a table.
+pub(crate) async fn run() -> Result<()> {
+    prerequisites::c_compiler()?;
+    let programs = prerequisites::postgres().await?;
+    let mut build = process::cargo(["build", "--profile", PROFILE, "--locked"]);
+    process::run(build.args(["--package", FUNCTION, "--package", FLOOR])).await?;
+    let server = Server::start(programs).await?;
+    let url = server.url(TEST_DATABASE);
+    let mut floor = Candidate::new("bare lambda_runtime", FLOOR, Vec::new())?;
+    let mut ours = Candidate::new("FinCore", BOOTSTRAP, settings(&url))?;
+    let mut connections = Vec::new();
+    for _ in 0..RUNS {
+        floor.start().await?;
+        ours.start().await?;
+        connections.push(connect(&url).await?);
+    }
+    let (least, our) = (median(&floor.polls), median(&ours.polls));
+    println!("\n{HEAD}\n{}\n{}", floor.row(), ours.row());
+    println!("\na connection to the database takes {} ms", milliseconds(median(&connections)));
+    println!("FinCore starts in {} times the floor, that connection included", ratio(our, least));
+    Ok(())
+}
+
+/// What our function needs to be told before it starts.
+fn settings(url: &str) -> Vec<(&'static str, String)> {
+    let lines = SETTINGS.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    let settings = lines.map(|(name, value)| (name, value.to_owned()));
+    settings.chain([("FINCORE_DATABASE_URL", url.to_owned())]).collect()
+}
+
+async fn connect(url: &str) -> Result<Duration> {
+    let options: PgConnectOptions = url.parse()?;
+    let started = Instant::now();
+    let connection = options.connect().await.context("cannot connect to the throw-away PostgreSQL")?;
+    let taken = started.elapsed();
+    connection.close().await.context("cannot close a connection")?;
+    Ok(taken)
+}
+
+const HEAD: &str = "                         binary       zip   first poll, median (quickest, slowest)   resident";
+
+/// A function that is measured.
+struct Candidate {
+    name: &'static str,
+    program: std::path::PathBuf,
+    env: Vec<(&'static str, String)>,
+    bytes: usize,
+    zipped: usize,
+    polls: Vec<Duration>,
+    resident_kb: Vec<u64>,
+}
+
+impl Candidate {
+    fn new(name: &'static str, binary: &str, env: Vec<(&'static str, String)>) -> Result<Self> {
+        let program = package::built(binary);
+        let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
+        let zipped = package::zip(&bytes)?.len();
+        Ok(Self { name, program, env, bytes: bytes.len(), zipped, polls: Vec::new(), resident_kb: Vec::new() })
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        let (poll, resident_kb) = cold_start(&self.program, &self.env).await.context(self.name)?;
+        self.polls.push(poll);
+        self.resident_kb.push(resident_kb);
+        Ok(())
+    }
+
+    fn row(&self) -> String {
+        let (quickest, slowest) = (self.polls.iter().min(), self.polls.iter().max());
+        let [quickest, slowest] = [quickest, slowest].map(|poll| milliseconds(poll.copied().unwrap_or_default()));
+        let poll = format!("{} ms ({quickest}, {slowest})", milliseconds(median(&self.polls)));
+        format!(
+            "{:<20} {:>10} {:>9}   {poll:<38}   {:>8}",
+            self.name,
+            package::megabytes(self.bytes),
+            package::megabytes(self.zipped),
+            package::megabytes(median(&self.resident_kb) as usize * 1024)
+        )
+    }
+}
+
+/// Starts a function against a runtime API that has no work for it: how long it takes to ask, and its memory then.
+async fn cold_start(program: &Path, env: &[(&str, String)]) -> Result<(Duration, u64)> {
+    let api = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no free port on the loopback interface")?;
+    let mut command = Command::new(program);
+    command.env_clear().envs(env.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
+    command.env("AWS_LAMBDA_RUNTIME_API", api.local_addr()?.to_string());
+    for (name, value) in [
+        ("AWS_LAMBDA_FUNCTION_NAME", "cold-start"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/cold-start"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "cold-start"),
+    ] {
+        command.env(name, value);
+    }
+    let started = Instant::now();
+    let mut child = command.spawn().context("cannot start it")?;
+    let (polled, _waits) = tokio::select! {
+        polled = tokio::time::timeout(PATIENCE, first_poll(&api)) => polled.context("it does not poll")?,
+        ended = child.wait() => bail!("it ended at once ({}); its words are above", ended?),
+    }?;
+    let id = child.id().context("it has just polled")?;
+    let status = fs::read_to_string(format!("/proc/{id}/status")).context("cannot read its memory")?;
+    let resident_kb = resident_kb(&status).context("the kernel tells a process's memory")?;
+    child.kill().await.context("cannot stop it")?;
+    Ok((polled - started, resident_kb))
+}
+
+/// When it polled, and the connection on which it waits for an answer.
+async fn first_poll(api: &TcpListener) -> Result<(Instant, TcpStream)> {
+    let (mut connection, _) = api.accept().await?;
+    let mut request = vec![0; REQUEST_BYTES];
+    let length = connection.read(&mut request).await?;
+    let polled = Instant::now();
+    let request = String::from_utf8_lossy(&request[..length]).into_owned();
+    if !request.starts_with(&format!("GET {NEXT} ")) {
+        bail!("it asks for something else first: {}", request.lines().next().unwrap_or_default());
+    }
+    Ok((polled, connection))
+}
+
+/// `VmRSS:      4096 kB` in what the kernel says of a process.
+fn resident_kb(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+}
+
+fn median<T: Copy + Ord + Default>(values: &[T]) -> T {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{}.{}", duration.as_millis(), duration.as_micros() / 100 % 10)
+}
+
+/// How many times, with two digits after the point.
+fn ratio(of: Duration, to: Duration) -> String {
+    let hundredths = of.as_micros() * 100 / to.as_micros().max(1);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_memory_are_told_as_people_read_them() {
+        assert_eq!(milliseconds(Duration::from_micros(12_345)), "12.3");
+        assert_eq!(ratio(Duration::from_micros(15_100), Duration::from_millis(10)), "1.51");
+        assert_eq!(resident_kb("VmPeak:\t  9 kB\nVmRSS:\t    4096 kB\n"), Some(4096));
+        assert_eq!(median(&[3, 1, 2]), 2);
+    }
+}
