@@ -23,8 +23,11 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    /// No times at all takes back what is left of earlier orders of this kind.
     pub(crate) fn program(&mut self, operation: Operation, fault: Fault, times: u32) {
-        if times > 0 && self.programmed.len() < limits::PROGRAMMED_FAULTS {
+        if times == 0 {
+            self.programmed.retain(|entry| entry.operation != operation || entry.fault != fault);
+        } else if self.programmed.len() < limits::PROGRAMMED_FAULTS {
             self.programmed.push_back(Programmed { operation, fault, left: times });
         }
     }

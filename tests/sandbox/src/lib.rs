@@ -171,6 +171,7 @@ impl Sandbox {
     /// The next `times` calls of this kind meet this fault, whatever their payment method; several such orders are
     /// used up one after the other. Refused requests (401, malformed ones) use up nothing; replayed answers only
     /// faults of the connection. A call with a programmed fault does not meet the one of its payment method as well.
+    /// With `times` 0, what is left of earlier orders of this kind is taken back: the PSP has recovered.
     pub fn fail_next(&self, operation: Operation, fault: Fault, times: u32) {
         self.shared.state().faults.program(operation, fault, times);
     }

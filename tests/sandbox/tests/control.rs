@@ -103,6 +103,10 @@ async fn a_fault_is_ordered_by_name_and_a_wrong_name_is_answered_with_the_right_
         merchant.pay("k", "pm_card_visa").await.0,
     ];
     assert_eq!(codes, [500, 500, 200]);
+    control(&merchant, "faults", "operation=confirm&fault=throttled&times=always").await;
+    assert_eq!(merchant.pay("l", "pm_card_visa").await.0, 429);
+    assert_eq!(control(&merchant, "faults", "operation=confirm&fault=throttled&times=0").await.0, 200);
+    assert_eq!(merchant.pay("l", "pm_card_visa").await.0, 200, "it has recovered");
     let (status, told) = control(&merchant, "faults", "operation=confirm&fault=rain").await;
     assert_eq!(status, 400);
     assert!(told["error"].as_str().unwrap().contains("answer_lost"), "{told}");
