@@ -1,8 +1,9 @@
 //! Activities: what FinCore does to the world. Each asks a PSP for one thing, safely twice; the worker runs them.
 //!
 //! Read [`worker`] first, then `ask.rs` for how an activity chooses its calls, then [`gateway`] for how a PSP
-//! is spoken to. Not here: deciding what an outcome means; the workflow definition does.
+//! is spoken to. [`alerts`] tells people. Not here: deciding what an outcome means; the workflow definition does.
 
+pub mod alerts;
 mod ask;
 mod authorize;
 mod cancel;

@@ -17,10 +17,12 @@ use workflow::engine::{Engine, EngineError};
 use workflow::event::Event;
 use workflow::history::Hash;
 use workflow::payment::Payment;
+use workflow::port::alert::Alerter;
 use workflow::port::gateway::Outcome;
 use workflow::port::queue::{Delivery, Settlement};
 use workflow::trace::TraceContext;
 
+use crate::alerts::Alerts;
 use crate::ask::Ask;
 use crate::psps::{Called, Psps};
 use crate::sweeper::Sweeper;
@@ -101,7 +103,8 @@ impl Until {
     }
 
     /// What is left of the time, if it is counted.
-    fn left(&self, now: Timestamp) -> Duration {
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> Duration {
         self.ends_at.map_or(Duration::MAX, |end| Duration::try_from(end.duration_since(now)).unwrap_or_default())
     }
 
@@ -117,18 +120,28 @@ pub struct Worker {
     engine: Arc<Engine>,
     psps: Arc<Psps>,
     sweeper: Arc<Sweeper>,
+    alerts: Alerts,
     options: Arc<WorkerOptions>,
 }
 
 impl Worker {
-    /// A worker that does nothing yet.
+    /// A worker that does nothing yet. It tells the log of dead letters.
     #[must_use]
     pub fn new(engine: Arc<Engine>, psps: Arc<Psps>, options: WorkerOptions) -> Self {
         let sweeper = Arc::new(Sweeper::new(Arc::clone(&engine), Arc::clone(&psps)));
-        Self { engine, psps, sweeper, options: Arc::new(options) }
+        let alerts = Alerts::logged(Arc::clone(&engine));
+        Self { engine, psps, sweeper, alerts, options: Arc::new(options) }
     }
 
-    /// Works on everything that is due now, one after the other, and returns how many payments that were.
+    /// The same worker, telling these of dead letters.
+    #[must_use]
+    pub fn alerting(self, adapters: Vec<Arc<dyn Alerter>>) -> Self {
+        let alerts = Alerts::to(Arc::clone(&self.engine), adapters);
+        Self { alerts, ..self }
+    }
+
+    /// Works on everything that is due now, one after the other, and returns how many payments that were. Then tells of
+    /// dead letters.
     ///
     /// # Errors
     /// The store did not answer.
@@ -139,13 +152,25 @@ impl Worker {
         for wake in &due {
             self.work_on(Delivery::from(wake.clone()), &until).await;
         }
+        self.tell_of_dead_letters().await?;
         Ok(due.len())
+    }
+
+    /// Tells adapters what they have not been told and may be told now. Returns how much that was. Workers that run by
+    /// themselves do so by themselves.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn tell_of_dead_letters(&self) -> Result<usize, EngineError> {
+        self.alerts.tell().await
     }
 
     /// Works until told to stop, then finishes what is in hand.
     pub async fn run(&self, stop: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.options.concurrency));
         let tasks = TaskTracker::new();
+        let (alerts, until) = (self.alerts.clone(), stop.clone());
+        tasks.spawn(async move { alerts.run(until).await });
         let mut sweep = tokio::time::interval(self.options.sweep_every);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut observe = tokio::time::interval(OBSERVE_EVERY);

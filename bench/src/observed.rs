@@ -18,8 +18,8 @@ use workflow::history::{Hash, HistoryRow};
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
 use workflow::port::store::{
-    ApiKey, DeadLetterRow, Due, NewPayment, Page, RequestRecord, RequestScope, Started, Store, StoreError, Update,
-    Updated, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, LetterFilter, LetterPlace, NewPayment, Notice, NoticeClaim, NoticeResult, NoticeRow,
+    Page, RequestRecord, RequestScope, Started, Store, StoreError, Update, Updated, WebhookEvent,
 };
 
 /// Kinds of calls, as far as they are told apart.
@@ -29,7 +29,7 @@ pub(crate) enum Call {
     Update,
     Load,
     KeepWebhooks,
-    /// Keys, requests, the sweeper's looks.
+    /// Keys, requests, the sweeper's looks, alerts.
     Read,
 }
 
@@ -235,8 +235,29 @@ impl Store for Observed {
         self.reading(self.store.unmatched_webhooks(received_after, limit)).await
     }
 
-    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
-        self.reading(self.store.dead_letters(limit)).await
+    async fn dead_letters(
+        &self,
+        filter: &LetterFilter,
+        after: Option<LetterPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetterRow>, StoreError> {
+        self.reading(self.store.dead_letters(filter, after, limit)).await
+    }
+
+    async fn dead_letters_of(&self, id: PaymentId, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+        self.reading(self.store.dead_letters_of(id, limit)).await
+    }
+
+    async fn claim_notices(&self, claim: NoticeClaim<'_>) -> Result<Vec<Notice>, StoreError> {
+        self.reading(self.store.claim_notices(claim)).await
+    }
+
+    async fn settle_notices(&self, batch: &[NoticeResult<'_>]) -> Result<(), StoreError> {
+        self.reading(self.store.settle_notices(batch)).await
+    }
+
+    async fn notices_of(&self, id: PaymentId, limit: u32) -> Result<Vec<NoticeRow>, StoreError> {
+        self.reading(self.store.notices_of(id, limit)).await
     }
 
     async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {

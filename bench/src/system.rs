@@ -50,7 +50,7 @@ impl System {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         if workers == Workers::Here {
-            let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, workers);
+            let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, workers)?;
             let stop = stop.clone();
             tokio::spawn(async move { worker.run(stop).await });
         }

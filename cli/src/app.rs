@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use activities::alerts;
 use activities::gateway::accounts::{self, Purpose};
 use activities::psps::Psps;
 use activities::worker::{Worker, WorkerOptions};
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::local_queue::{LocalQueue, NoQueue};
+use workflow::port::alert::Alerter;
 use workflow::port::clock::{Clock, SystemRandom};
 use workflow::port::queue::Queue;
 use workflow::port::store::Store;
@@ -133,8 +135,10 @@ pub fn engine(
 }
 
 /// A worker as the settings say.
-#[must_use]
-pub fn worker(engine: Arc<Engine>, psps: Arc<Psps>, settings: &Settings, workers: Workers) -> Worker {
+///
+/// # Errors
+/// Alerts cannot be sent as configured; says why.
+pub fn worker(engine: Arc<Engine>, psps: Arc<Psps>, settings: &Settings, workers: Workers) -> anyhow::Result<Worker> {
     let options = WorkerOptions {
         name: format!("{}-{}", hostname(), std::process::id()),
         concurrency: settings.worker_concurrency,
@@ -147,7 +151,13 @@ pub fn worker(engine: Arc<Engine>, psps: Arc<Psps>, settings: &Settings, workers
         longest_call: Duration::MAX,
         drain_timeout: settings.drain_timeout(),
     };
-    Worker::new(engine, psps, options)
+    Ok(Worker::new(engine, psps, options).alerting(alerters(settings)?))
+}
+
+/// Who is told of charges that need a person: always the log, and whom the settings name.
+fn alerters(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Alerter>>> {
+    let webhook = settings.alert_webhook_url.as_ref().zip(settings.alert_webhook_secret.as_ref());
+    alerts::adapters(webhook).context("cannot send alerts as configured")
 }
 
 fn hostname() -> String {

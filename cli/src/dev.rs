@@ -75,7 +75,7 @@ impl System {
         let store = app::open_store(&settings, Schema::Migrate).await?;
         let queue = app::queue(&settings, Workers::Here).await;
         let engine = app::engine(Arc::clone(&store), queue, &psps, clock, &shared);
-        let running = run(engine, psps, listener, settings, metrics, shared, &stop);
+        let running = run(engine, psps, listener, settings, metrics, shared, &stop)?;
         Ok(Self { address, store, sandbox: Arc::new(sandbox), stop, running })
     }
 
@@ -103,10 +103,10 @@ fn run(
     metrics: PrometheusHandle,
     shared: Shared,
     stop: &CancellationToken,
-) -> Vec<JoinHandle<anyhow::Result<()>>> {
-    let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, Workers::Here);
+) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
+    let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, Workers::Here)?;
     let (worker_stop, api_stop) = (stop.clone(), stop.clone());
-    vec![
+    Ok(vec![
         tokio::spawn(async move {
             worker.run(worker_stop).await;
             Ok(())
@@ -114,7 +114,7 @@ fn run(
         tokio::spawn(
             async move { app::serve_api(listener, engine, &psps, &settings, metrics, shared, api_stop).await },
         ),
-    ]
+    ])
 }
 
 /// Runs `fincore dev`.

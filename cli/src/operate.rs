@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use activities::psps::Psps;
 use anyhow::Context;
+use workflow::decide::Decided;
+use workflow::engine::operator::{Redrive as Order, Redriven};
 use workflow::port::clock::{Clock, SystemClock};
+use workflow::port::store::LetterFilter;
 
 use crate::app::{self, Schema, Workers};
 use crate::args::Redrive;
@@ -26,11 +29,9 @@ const LETTERS: u32 = 100;
 pub(crate) async fn dead_letters(knobs: &Knobs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
-    let letters = store.dead_letters(LETTERS).await?;
+    let letters = store.dead_letters(&LetterFilter::default(), None, LETTERS).await?;
     for row in &letters {
-        let charge = store.load(&[row.payment_id]).await?.pop().flatten();
-        let stands = charge.map_or_else(|| "missing".to_owned(), |charge| charge.state.to_string());
-        println!("{}  {}  {:<18} now {stands}", row.at, row.payment_id, row.letter.reason.to_string());
+        println!("{}  {}  {:<18} now {}", row.at, row.payment_id, row.letter.reason.to_string(), row.state);
     }
     println!(
         "{} dead letters. `fincore show` tells a story, `fincore redrive` sends a charge back to work.",
@@ -48,11 +49,14 @@ pub(crate) async fn redrive(knobs: &Knobs, redrive: &Redrive) -> anyhow::Result<
     let shared = app::shared(&settings, Workers::Elsewhere, &clock)?;
     let queue = app::queue(&settings, Workers::Elsewhere).await;
     let engine = app::engine(store, Arc::clone(&queue), &Psps::default(), clock, &shared);
-    let charge = engine
-        .redrive(redrive.charge, &redrive.operator, &redrive.reason)
-        .await
-        .with_context(|| format!("{} was not redriven", redrive.charge))?;
+    let order = Order { operator: redrive.operator.clone(), why: redrive.reason.clone(), decided: Decided::No };
+    let redriven = engine.redrive(redrive.charge, &order).await;
     queue.close().await;
-    println!("{} is {} now: a worker asks the PSP before it repeats anything.", charge.id, charge.state);
-    Ok(ExitCode::SUCCESS)
+    match redriven.with_context(|| format!("{} was not redriven", redrive.charge))? {
+        Redriven::Refused(why) => anyhow::bail!("{} was not redriven: {why}", redrive.charge),
+        Redriven::Sent(charge) => {
+            println!("{} is {} now: a worker asks the PSP before it repeats anything.", charge.id, charge.state);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }

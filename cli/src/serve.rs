@@ -30,11 +30,13 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     let engine = app::engine(store, Arc::clone(&queue), &psps, clock, &shared);
     let stop = stop_when_asked();
     tracing::info!(address = %listener.local_addr()?, worker = serve.with_worker, "serving");
-    let working = serve.with_worker.then(|| {
-        let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, workers);
+    let working = if serve.with_worker {
+        let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, workers)?;
         let stop = stop.clone();
-        tokio::spawn(async move { worker.run(stop).await })
-    });
+        Some(tokio::spawn(async move { worker.run(stop).await }))
+    } else {
+        None
+    };
     app::serve_api(listener, engine, &psps, &settings, metrics, shared, stop).await?;
     if let Some(working) = working {
         working.await?;
@@ -59,7 +61,7 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
     };
     let queue = app::queue(&settings, workers).await;
     let engine = app::engine(store, Arc::clone(&queue), &psps, clock, &shared);
-    let worker = app::worker(engine, psps, &settings, workers);
+    let worker = app::worker(engine, psps, &settings, workers)?;
     if work.once {
         for _ in 0..ROUNDS {
             if worker.run_once().await? == 0 {

@@ -100,6 +100,14 @@ pub struct Knobs {
     #[arg(long, global = true, env = "FINCORE_DRAIN_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_timeout_ms: Option<u64>,
+    /// URL that is told of each charge that needs a person, signed by Standard Webhooks
+    #[arg(long, global = true, env = "FINCORE_ALERT_WEBHOOK_URL", hide_env_values = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_webhook_url: Option<String>,
+    /// What it is signed with: whsec_ and base64; during a rotation two, separated by a comma
+    #[arg(long, global = true, env = "FINCORE_ALERT_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_webhook_secret: Option<String>,
     /// What to log, for example info or fincore=debug,warn
     #[arg(long, global = true, env = "FINCORE_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,6 +203,10 @@ pub struct Settings {
     pub sweep_every_ms: u64,
     /// Time for work in hand to finish.
     pub drain_timeout_ms: u64,
+    /// Where alerts are posted, if anywhere. May hold a token, so it is never printed.
+    pub alert_webhook_url: Option<SecretString>,
+    /// What they are signed with, separated by a comma.
+    pub alert_webhook_secret: Option<SecretString>,
     /// What to log.
     pub log: String,
     /// How to log.
@@ -226,6 +238,8 @@ impl Default for Settings {
             worker_concurrency: 256,
             sweep_every_ms: 500,
             drain_timeout_ms: 25_000,
+            alert_webhook_url: None,
+            alert_webhook_secret: None,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -273,6 +287,9 @@ impl Settings {
         let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b':');
         if !(1..=64).contains(&self.redis_prefix.len()) || !self.redis_prefix.bytes().all(is_plain) {
             bail!("redis_prefix must be 1 to 64 of a-z, 0-9, _, - and :");
+        }
+        if self.alert_webhook_url.is_some() != self.alert_webhook_secret.is_some() {
+            bail!("alert_webhook_url and alert_webhook_secret go together: set both or none");
         }
         accounts::check(&self.psp, &self.fallback_psps, &self.psps, &self.merchants)
     }
@@ -360,6 +377,13 @@ mod tests {
         assert_eq!(limit(0, 0), None);
         assert_eq!(limit(50, 0), Some(RateLimit { per_second: 50, burst: 100 }));
         assert_eq!(limit(50, 7), Some(RateLimit { per_second: 50, burst: 7 }));
+    }
+
+    #[test]
+    fn an_alert_that_nobody_could_believe_is_refused() {
+        let knobs = Knobs { alert_webhook_url: Some("https://alerts.example/".into()), ..Knobs::default() };
+        let error = format!("{:#}", Settings::read(&knobs).unwrap_err());
+        assert_eq!(error, "alert_webhook_url and alert_webhook_secret go together: set both or none");
     }
 
     #[test]

@@ -16,9 +16,26 @@ create table dead_letters (
     ))
 );
 
--- Operators read the newest first.
-create index dead_letters_at on dead_letters (at_us);
+-- Operators read the newest first, page by page; alerts are told of the recent ones.
+create index dead_letters_at on dead_letters (at_us, payment_id, seq);
 
 create trigger dead_letters_append_only
     before update or delete or truncate on dead_letters
     for each statement execute function refuse_to_rewrite_history();
+
+-- Who has been told of a dead letter, or is about to be: one row for each letter and adapter, from the first attempt on.
+-- There is no row for what nobody has tried yet, so an adapter that is configured later finds its work by itself.
+--
+-- A worker claims a row by moving `next_at_us` into the future before it tells. When it dies, its claim runs out and
+-- another one tells; when the adapter fails, `next_at_us` is when to try again.
+create table dead_letter_notices (
+    payment_id uuid    not null,
+    seq        bigint  not null,
+    adapter    text    not null,
+    attempts   integer not null,
+    next_at_us bigint  not null,
+    told_at_us bigint ,
+
+    constraint dead_letter_notices_pkey primary key (payment_id, seq, adapter),
+    constraint dead_letter_notices_attempts_from_one check (attempts >= 1)
+);

@@ -16,8 +16,8 @@ create table dead_letters (
     ))
 ) strict, without rowid;
 
--- Operators read the newest first.
-create index dead_letters_at on dead_letters (at_us);
+-- Operators read the newest first, page by page; alerts are told of the recent ones.
+create index dead_letters_at on dead_letters (at_us, payment_id, seq);
 
 create trigger dead_letters_append_only_update before update on dead_letters
 begin
@@ -34,3 +34,20 @@ when exists (select 1 from dead_letters where payment_id = new.payment_id and se
 begin
     select raise(abort, 'dead_letters is append-only: the row is there already');
 end;
+
+-- Who has been told of a dead letter, or is about to be: one row for each letter and adapter, from the first attempt on.
+-- There is no row for what nobody has tried yet, so an adapter that is configured later finds its work by itself.
+--
+-- A worker claims a row by moving `next_at_us` into the future before it tells. When it dies, its claim runs out and
+-- another one tells; when the adapter fails, `next_at_us` is when to try again.
+create table dead_letter_notices (
+    payment_id blob    not null,
+    seq        integer not null,
+    adapter    text    not null,
+    attempts   integer not null,
+    next_at_us integer not null,
+    told_at_us integer,
+
+    constraint dead_letter_notices_pkey primary key (payment_id, seq, adapter),
+    constraint dead_letter_notices_attempts_from_one check (attempts >= 1)
+) strict, without rowid;

@@ -15,7 +15,8 @@ use workflow::payment::{
     CaptureMethod, Destination, Doubt, Failure, FailureCategory, KeyUse, NextAction, Payment, Refunds, Route,
 };
 use workflow::port::store::{
-    ApiKey, NewPayment, Origin, RequestRecord, RequestScope, Update, WebhookEvent, WebhookOutcome,
+    ApiKey, NewPayment, Notice, NoticeClaim, NoticeOutcome, NoticeResult, Origin, RequestRecord, RequestScope, Update,
+    WebhookEvent, WebhookOutcome,
 };
 
 /// An instant with microseconds, some seconds after a fixed one.
@@ -227,6 +228,20 @@ pub fn review(before: &Payment) -> Update {
 #[must_use]
 pub fn dead_letter() -> DeadLetter {
     DeadLetter { reason: ReviewReason::AmountsDisagree, last_error: json!({"seen": {"amount_minor": 7}, "ü": [1]}) }
+}
+
+/// A claim of what this adapter has not told, whoever wrote it and when, for a minute.
+#[must_use]
+pub fn notice_claim(adapter: &str, now: Timestamp) -> NoticeClaim<'_> {
+    let lease_until = now + SignedDuration::from_mins(1);
+    NoticeClaim { adapter, written_since: at(-1_000_000), now, lease_until, limit: 10 }
+}
+
+/// What came of telling by this adapter.
+#[must_use]
+pub fn told<'a>(notice: &Notice, adapter: &'a str, outcome: NoticeOutcome) -> NoticeResult<'a> {
+    let (payment_id, seq) = (notice.letter.payment_id, notice.letter.seq);
+    NoticeResult { payment_id, seq, adapter, attempt: notice.attempt, outcome }
 }
 
 /// A webhook event about a payment.

@@ -13,8 +13,8 @@ use workflow::history::{Hash, HistoryRow};
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
 use workflow::port::store::{
-    ApiKey, DeadLetterRow, Due, NewPayment, Page, RequestRecord, RequestScope, Started, Store, StoreError, Update,
-    Updated, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, LetterFilter, LetterPlace, NewPayment, Notice, NoticeClaim, NoticeResult, NoticeRow,
+    Page, RequestRecord, RequestScope, Started, Store, StoreError, Update, Updated, WebhookEvent,
 };
 
 /// When the process dies.
@@ -140,9 +140,36 @@ impl Store for CrashStore {
         self.inner.unmatched_webhooks(received_after, limit).await
     }
 
-    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+    async fn dead_letters(
+        &self,
+        filter: &LetterFilter,
+        after: Option<LetterPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetterRow>, StoreError> {
         self.alive().await;
-        self.inner.dead_letters(limit).await
+        self.inner.dead_letters(filter, after, limit).await
+    }
+
+    async fn dead_letters_of(&self, id: PaymentId, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+        self.alive().await;
+        self.inner.dead_letters_of(id, limit).await
+    }
+
+    // Workers look for alerts each time they look for work. Counted as writes, these looks would push every other write
+    // behind them; what a crash between telling and remembering does has tests of its own.
+    async fn claim_notices(&self, claim: NoticeClaim<'_>) -> Result<Vec<Notice>, StoreError> {
+        self.alive().await;
+        self.inner.claim_notices(claim).await
+    }
+
+    async fn settle_notices(&self, batch: &[NoticeResult<'_>]) -> Result<(), StoreError> {
+        self.alive().await;
+        self.inner.settle_notices(batch).await
+    }
+
+    async fn notices_of(&self, id: PaymentId, limit: u32) -> Result<Vec<NoticeRow>, StoreError> {
+        self.alive().await;
+        self.inner.notices_of(id, limit).await
     }
 
     async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {

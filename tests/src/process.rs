@@ -12,6 +12,17 @@ pub struct Program {
     pub env: Vec<(&'static str, String)>,
 }
 
+/// What a command printed.
+#[derive(Debug)]
+pub struct Printed {
+    /// Whether it ended well.
+    pub is_success: bool,
+    /// On standard output.
+    pub text: String,
+    /// On standard error.
+    pub complaint: String,
+}
+
 /// A running process. Dropping it kills it.
 pub struct Running(Child);
 
@@ -22,10 +33,20 @@ impl Program {
     /// When it fails.
     #[allow(clippy::must_use_candidate, reason = "some commands are run for what they do")]
     pub fn run(&self, args: &[&str]) -> String {
+        let printed = self.print(args);
+        assert!(printed.is_success, "{args:?} failed: {}{}", printed.text, printed.complaint);
+        printed.text
+    }
+
+    /// Runs a command to its end, however that is.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn print(&self, args: &[&str]) -> Printed {
         let output = self.command(args).output().expect("the binary can be started");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{args:?} failed: {}{}", text(&output.stdout), text(&output.stderr));
-        text(&output.stdout)
+        Printed { is_success: output.status.success(), text: text(&output.stdout), complaint: text(&output.stderr) }
     }
 
     /// Starts a command that runs until stopped.
@@ -36,7 +57,10 @@ impl Program {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.binary);
-        command.args(args).env("FINCORE_LOG", "error,workflow=off").envs(self.env.iter().cloned());
+        command
+            .args(args)
+            .env("FINCORE_LOG", "error,workflow=off,activities::alerts=off")
+            .envs(self.env.iter().cloned());
         command
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use fincore_tests::world::World;
 use reqwest::StatusCode;
 use serde_json::json;
+use workflow::decide::Decided;
 use workflow::definition::State;
+use workflow::port::store::LetterFilter;
 
 crate::on_each_store_and_behind_a_pooler! {
     async fn a_good_card_is_authorized_and_captured(world: World) {
@@ -229,7 +231,7 @@ crate::on_each_store_and_behind_a_pooler! {
              3  worker   registered        authorizing
              4  worker   amounts_disagree  authorizing → in_review
         ");
-        let letters = world.store.dead_letters(10).await.unwrap();
+        let letters = world.store.dead_letters(&LetterFilter::default(), None, 10).await.unwrap();
         assert_eq!(letters.len(), 1);
         assert_eq!((letters[0].payment_id, letters[0].letter.reason.to_string().as_str()), (id, "amounts_disagree"));
         world.finish().await;
@@ -243,10 +245,10 @@ crate::on_each_store_and_behind_a_pooler! {
             world.work().await;
         }
         assert_eq!(world.payment(id).await.state, State::InReview, "{}", world.ledger(id).await);
-        let letters = world.store.dead_letters(10).await.unwrap();
+        let letters = world.store.dead_letters(&LetterFilter::default(), None, 10).await.unwrap();
         assert_eq!(letters.len(), 1, "one dead letter, once");
         assert_eq!(letters[0].letter.reason.to_string(), "retries_exhausted");
-        world.engine.redrive(id, "ada", "the PSP is back").await.unwrap();
+        world.redrive(id, Decided::No).await;
         for _ in 0..10 {
             world.clock.skip(Duration::from_mins(5));
             world.work().await;

@@ -13,6 +13,7 @@ use workflow::ids::PaymentId;
 use workflow::payment::{Failure, FailureCategory};
 use workflow::port::gateway::{News, Notification, Outcome};
 use workflow::port::queue::Wake;
+use workflow::port::store::LetterFilter;
 
 use crate::charges::pretty;
 
@@ -184,7 +185,7 @@ crate::on_each_store! {
         assert_eq!(world.deliver(&late).await, StatusCode::OK);
         let payment = world.payment(id).await;
         assert_eq!((payment.state, payment.amount_captured_minor), (State::InReview, 1200));
-        let letters = world.store.dead_letters(10).await.unwrap();
+        let letters = world.store.dead_letters(&LetterFilter::default(), None, 10).await.unwrap();
         assert_eq!(letters.iter().filter(|letter| letter.payment_id == id).count(), 1);
     }
 

@@ -69,6 +69,7 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
     }
 }
 
+mod alerts;
 mod charges;
 mod crashes;
 mod emulators;

@@ -5,6 +5,7 @@
 mod faults;
 mod history;
 mod inbox;
+mod letters;
 mod lists;
 mod payments;
 mod poison;

@@ -1,6 +1,7 @@
 //! The PSP gateways against things we did not write: a provider's own description of its API, its own library, and a
 //! fake of it by somebody else. `cargo xtask third-party` installs them and runs these tests alone.
 
+mod alerts;
 mod localstripe;
 mod openapi;
 mod signatures;

@@ -15,7 +15,7 @@ use crate::payment::{FailureCategory, KeyUse, Payment};
 
 use absorb::{absorb, is_counted, is_told_again, renew_key};
 
-pub use review::{DeadLetter, ReviewReason};
+pub use review::{DeadLetter, Decided, Redriving, ReviewReason};
 
 /// Attempts that did not reach the PSP, after which another account may be tried.
 const ATTEMPTS_BEFORE_ELSEWHERE: i32 = 2;
@@ -92,7 +92,9 @@ pub fn decide(
             absorb(&mut after, event);
             enter(definition, &mut after, State::InReview, now, random);
             data.insert("review".into(), json!(<&str>::from(reason)));
-            (Verdict::Applied, Some(DeadLetter { reason, last_error: Value::Object(fields(event)) }))
+            let mut last_error = fields(event);
+            last_error.insert("event".into(), json!(<&str>::from(event.kind())));
+            (Verdict::Applied, Some(DeadLetter { reason, last_error: Value::Object(last_error) }))
         }
         Way::Go(next) => {
             absorb(&mut after, event);

@@ -13,8 +13,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
-use crate::decide::{DeadLetter, Decision, Occurrence, Step, decide};
+use crate::decide::{Decision, Occurrence, ReviewReason, Step, decide};
 use crate::definition::{self, EventKind, State};
 use crate::group_commit::Lane;
 use crate::ids::PaymentId;
@@ -82,6 +83,7 @@ pub struct Engine {
     starts: Lane<NewPayment, Started>,
     updates: Lane<Update, Updated>,
     loads: Lane<PaymentId, Option<Payment>>,
+    letters: watch::Sender<u64>,
 }
 
 impl Engine {
@@ -115,6 +117,7 @@ impl Engine {
                 let store = Arc::clone(&loading);
                 Box::pin(async move { store.load(&batch).await })
             }),
+            letters: watch::Sender::new(0),
         }
     }
 
@@ -140,6 +143,12 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Changes with each dead letter that this engine writes: who tells of them need not wait for the next look.
+    #[must_use]
+    pub fn dead_letters(&self) -> watch::Receiver<u64> {
+        self.letters.subscribe()
     }
 
     /// Two random numbers, enough for an id.
@@ -181,6 +190,9 @@ impl Engine {
         let updated = self.updates.commit(update).await?;
         if updated == Updated::Applied {
             news.iter().for_each(|news| news.announce(moved.payment_id));
+            if news.iter().any(|news| news.dead_letter.is_some()) {
+                self.letters.send_modify(|written| *written += 1);
+            }
             self.moves.announce(moved).await;
         }
         Ok(updated)
@@ -207,7 +219,7 @@ struct News {
     to: State,
     event: EventKind,
     verdict: &'static str,
-    dead_letter: Option<DeadLetter>,
+    dead_letter: Option<ReviewReason>,
 }
 
 impl News {
@@ -218,11 +230,11 @@ impl News {
             to: fact.to,
             event: fact.event,
             verdict: fact.verdict.into(),
-            dead_letter: step.dead_letter.clone(),
+            dead_letter: step.dead_letter.as_ref().map(|letter| letter.reason),
         }
     }
 
-    /// Counts the step, and calls for a person where the table does.
+    /// Counts the step. Calling for a person is not done here: alerts are durable, and workers see to them.
     fn announce(&self, payment: PaymentId) {
         metrics::counter!(
             "fincore_moves_total",
@@ -230,13 +242,8 @@ impl News {
             "event" => <&str>::from(self.event), "verdict" => self.verdict
         )
         .increment(1);
-        if let Some(letter) = &self.dead_letter {
-            let reason: &str = letter.reason.into();
-            metrics::counter!("fincore_dead_letters_total", "reason" => reason).increment(1);
-            tracing::error!(
-                %payment, reason, last_error = %letter.last_error,
-                "payment needs a person: read `fincore show {payment}`"
-            );
+        if let Some(reason) = self.dead_letter {
+            metrics::counter!("fincore_dead_letters_total", "reason" => <&str>::from(reason)).increment(1);
         } else if self.to == State::InReview && self.event == EventKind::DeadlinePassed {
             metrics::counter!("fincore_reviews_overdue_total").increment(1);
             tracing::error!(%payment, "payment still waits for a person");

@@ -214,6 +214,9 @@ pub enum Event {
     Redriven {
         /// Why, in the operator's words.
         reason: String,
+        /// What the operator has said to be settled, where a redrive decides more than to ask.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        decided: Option<String>,
     },
 }
 

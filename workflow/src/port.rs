@@ -1,5 +1,6 @@
 //! What the core needs from outside, as traits: each has one file, and its adapters live elsewhere.
 
+pub mod alert;
 pub mod breakers;
 pub mod clock;
 pub mod gateway;

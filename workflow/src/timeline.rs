@@ -39,7 +39,7 @@ pub fn lines(rows: &[HistoryRow]) -> Vec<Line> {
             state: state(&row.fact),
             event: row.fact.event.into(),
             who: row.fact.actor.split(':').next().unwrap_or_default().to_owned(),
-            told: tell(&row.fact),
+            told: tell_row(&row.fact),
         })
         .collect()
 }
@@ -64,16 +64,22 @@ fn state(fact: &Fact) -> String {
     }
 }
 
-/// What a row tells beyond its event: amounts, references, reasons, delays.
-fn tell(fact: &Fact) -> String {
-    let mut parts = Vec::new();
-    let data = &fact.data;
-    let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
-    if fact.event == EventKind::AttemptStarted {
-        let activity = text("activity").unwrap_or_default();
-        let key = text("key").unwrap_or_default();
-        parts.push(format!("{activity}, attempt {}, key {key}", fact.attempt));
+/// What a row tells beyond its event.
+fn tell_row(fact: &Fact) -> String {
+    let told = tell(&fact.data);
+    if fact.event != EventKind::AttemptStarted {
+        return told;
     }
+    let text = |name: &str| fact.data.get(name).and_then(Value::as_str).unwrap_or_default();
+    let intent = format!("{}, attempt {}, key {}", text("activity"), fact.attempt, text("key"));
+    if told.is_empty() { intent } else { format!("{intent} · {told}") }
+}
+
+/// What an event's fields tell people: amounts, references, reasons, delays. Nothing that is not named here.
+#[must_use]
+pub fn tell(data: &Value) -> String {
+    let mut parts = Vec::new();
+    let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
     parts.extend(money(data));
     parts.extend(["psp_reference", "why", "detail", "evidence", "reason", "verdict"].into_iter().filter_map(text));
     if let Some(failure) = data.get("failure") {
@@ -86,6 +92,7 @@ fn tell(fact: &Fact) -> String {
     if let Some(psp) = data.pointer("/failed_over_to/psp").and_then(Value::as_str) {
         parts.push(format!("on to {psp}"));
     }
+    parts.extend(text("decided").map(|what| format!("said to be settled: {what}")));
     parts.extend(text("review").map(|review| format!("needs a person: {review}")));
     parts.extend(text("stale").map(|why| format!("old news: {why}")));
     parts.join(" · ")

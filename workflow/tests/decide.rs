@@ -111,7 +111,7 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         24 => Event::ActionCompleted { result: "back".to_owned() },
         _ => match which % 2 {
             0 => Event::CancelRequested { reason: None },
-            _ => Event::Redriven { reason: "again".to_owned() },
+            _ => Event::Redriven { reason: "again".to_owned(), decided: None },
         },
     }
 }

@@ -54,12 +54,18 @@ impl Function {
             );
         }
         if payload.get("Records").is_some() {
+            let known = *self.engine.dead_letters().borrow();
             let failed = self.work(serde_json::from_value(payload)?, &until).await;
+            // Looking costs a round trip, so only where there is something to tell; the sweep looks for the rest.
+            if *self.engine.dead_letters().borrow() != known {
+                self.tell(&until).await;
+            }
             self.flush(deadline).await;
             return Ok(serde_json::to_value(failed)?);
         }
         if is_schedule(&payload) {
             let swept = self.sweep(&until).await;
+            self.tell(&until).await;
             self.flush(deadline).await;
             return Ok(json!({ "swept": swept? }));
         }
@@ -128,6 +134,18 @@ impl Function {
         }
         tracing::info!(swept, "swept");
         Ok(swept)
+    }
+
+    /// Tells of dead letters for as long as there is time. What is broken off, a later invocation tells again.
+    async fn tell(&self, until: &Until) {
+        match tokio::time::timeout(until.left(self.engine.now()), self.worker.tell_of_dead_letters()).await {
+            Ok(Ok(_told)) => {}
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "dead letters not looked for; the next sweep tries again");
+            }
+            Err(_elapsed) => tracing::warn!("no time to tell of dead letters; a later invocation does"),
+        }
     }
 
     /// Lets what was told and put off be sent before the process is frozen, for as long as there is time.

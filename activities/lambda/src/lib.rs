@@ -10,6 +10,7 @@ mod settings;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use activities::alerts;
 use activities::gateway::accounts::{self, Purpose};
 use activities::sweeper::Sweeper;
 use activities::worker::{Worker, WorkerOptions};
@@ -67,5 +68,8 @@ async fn open(settings: &Settings) -> anyhow::Result<Function> {
     let engine = Arc::new(engine.announcing(shared.moves));
     let options = WorkerOptions { name: settings.name.clone(), ..WorkerOptions::default() };
     let sweeper = Sweeper::new(Arc::clone(&engine), Arc::clone(&psps));
-    Ok(Function { worker: Worker::new(Arc::clone(&engine), psps, options), engine, queue, sweeper })
+    let webhook = settings.alert_webhook.as_ref().map(|(url, secrets)| (url, secrets));
+    let adapters = alerts::adapters(webhook).context("cannot send alerts as configured")?;
+    let worker = Worker::new(Arc::clone(&engine), psps, options).alerting(adapters);
+    Ok(Function { worker, engine, queue, sweeper })
 }

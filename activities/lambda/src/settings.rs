@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     /// Where the fast state is that processes share, if anywhere.
     pub(crate) redis: Option<RedisOptions>,
     pub(crate) psps: BTreeMap<String, Account>,
+    /// A webhook that is told of charges that need a person, beside the log: its URL and its secrets.
+    pub(crate) alert_webhook: Option<(SecretString, SecretString)>,
     /// Names this function in leases and history.
     pub(crate) name: String,
     pub(crate) log: String,
@@ -49,6 +51,14 @@ impl Settings {
                 .filter(|number| (2..=100).contains(number))
                 .with_context(|| format!("FINCORE_DATABASE_CONNECTIONS is {text}, but must be from 2 to 100"))?,
         };
+        let alert = |name| variable(name).map(SecretString::from);
+        let alert_webhook = match (alert("FINCORE_ALERT_WEBHOOK_URL"), alert("FINCORE_ALERT_WEBHOOK_SECRET")) {
+            (None, None) => None,
+            (Some(url), Some(secrets)) => Some((url, secrets)),
+            (Some(_), None) | (None, Some(_)) => anyhow::bail!(
+                "FINCORE_ALERT_WEBHOOK_URL and FINCORE_ALERT_WEBHOOK_SECRET go together: set both or none"
+            ),
+        };
         let stream = variable("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_else(|| std::process::id().to_string());
         Ok(Self {
             database_url: database_url.into(),
@@ -67,6 +77,7 @@ impl Settings {
                 }
             }),
             psps: psps(variable)?,
+            alert_webhook,
             // The end of a log stream's name tells one function from another, and where its log is.
             name: format!("lambda-{}", stream.rsplit(['/', ']']).next().unwrap_or_default()),
             log: variable("FINCORE_LOG").unwrap_or_else(|| "info".to_owned()),
@@ -127,6 +138,7 @@ mod tests {
         assert!(told(&[("FINCORE_DATABASE_URL", "sqlite:x"), QUEUE]).contains("postgres://"));
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_POOLER", "session")]).contains("none or transaction"));
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_CONNECTIONS", "1")]).contains("from 2 to 100"));
+        assert!(told(&[DATABASE, QUEUE, ("FINCORE_ALERT_WEBHOOK_URL", "https://a.example/")]).contains("go together"));
     }
 
     #[test]

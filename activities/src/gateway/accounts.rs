@@ -173,7 +173,7 @@ fn gateway(name: &str, account: &Account, purpose: Purpose) -> Result<(Arc<dyn G
 }
 
 /// Secrets that stand in one text, separated by commas.
-fn separated(secrets: &SecretString) -> Vec<SecretString> {
+pub(crate) fn separated(secrets: &SecretString) -> Vec<SecretString> {
     secrets.expose_secret().split(',').map(str::trim).map(Into::into).collect()
 }
 

@@ -24,6 +24,7 @@ use workflow::port::breakers::Breakers;
 use workflow::port::clock::Clock;
 use workflow::port::gateway::{Answer, Method, Operation, Outcome, Request};
 
+pub(crate) use account::is_near;
 pub use account::{Account, AccountInvalid, Credentials};
 
 use super::breaker::{Breaker, BreakerPolicy, Seen};
@@ -71,6 +72,11 @@ impl Connections {
             .build()
             .map(Self)
             .map_err(ClientNotBuilt)
+    }
+
+    /// The client itself, for what goes to no PSP.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.0
     }
 }
 

@@ -8,8 +8,8 @@ use workflow::history::{Hash, HistoryRow};
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
 use workflow::port::store::{
-    ApiKey, DeadLetterRow, Due, NewPayment, Page, RequestRecord, RequestScope, Started, Store, StoreError, Update,
-    Updated, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, LetterFilter, LetterPlace, NewPayment, Notice, NoticeClaim, NoticeResult, NoticeRow,
+    Page, RequestRecord, RequestScope, Started, Store, StoreError, Update, Updated, WebhookEvent,
 };
 
 /// How the store is today.
@@ -86,7 +86,24 @@ impl Store for TestStore {
     async fn unmatched_webhooks(&self, _after: Timestamp, _limit: u32) -> Result<Vec<WebhookEvent>, StoreError> {
         self.up(Vec::new())
     }
-    async fn dead_letters(&self, _limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+    async fn dead_letters(
+        &self,
+        _filter: &LetterFilter,
+        _after: Option<LetterPlace>,
+        _limit: u32,
+    ) -> Result<Vec<DeadLetterRow>, StoreError> {
+        self.up(Vec::new())
+    }
+    async fn dead_letters_of(&self, _id: PaymentId, _limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+        self.up(Vec::new())
+    }
+    async fn claim_notices(&self, _claim: NoticeClaim<'_>) -> Result<Vec<Notice>, StoreError> {
+        self.up(Vec::new())
+    }
+    async fn settle_notices(&self, _batch: &[NoticeResult<'_>]) -> Result<(), StoreError> {
+        self.up(())
+    }
+    async fn notices_of(&self, _id: PaymentId, _limit: u32) -> Result<Vec<NoticeRow>, StoreError> {
         self.up(Vec::new())
     }
     async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {

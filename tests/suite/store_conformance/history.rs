@@ -1,9 +1,7 @@
-//! History and dead letters: complete, in order, and never changed.
-
-use fincore_tests::build;
-use workflow::port::store::DeadLetterRow;
+//! History: complete, in order, and never changed.
 
 use super::{apply, one};
+use fincore_tests::build;
 
 fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn history_reads_back_in_order_with_its_chain_intact(database: TestDatabase) {
@@ -41,28 +39,5 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
             assert!(refused.contains("payment_history is append-only"), "{attempt}: {refused}");
         }
         assert_eq!(store.history(payment.id).await.unwrap(), before);
-    }
-
-    async fn dead_letters_are_kept_and_read_newest_first(database: TestDatabase) {
-        let store = database.store().await;
-        let mut expected = Vec::new();
-        for number in 1..=3 {
-            let before = one(&store, number).await;
-            let moved = apply(&store, build::update(&before, |after| after.updated_at = build::at(number as i64))).await;
-            let after = apply(&store, build::review(&moved)).await;
-            expected.insert(0, DeadLetterRow {
-                payment_id: after.id,
-                seq: after.seq,
-                at: after.updated_at,
-                letter: build::dead_letter(),
-            });
-        }
-        assert_eq!(store.dead_letters(10).await.unwrap(), expected);
-        assert_eq!(store.dead_letters(2).await.unwrap(), expected[..2]);
-        for attempt in ["update dead_letters set reason = 'claims_exhausted'", "delete from dead_letters"] {
-            let refused = database.execute(attempt).await.expect_err(attempt);
-            assert!(refused.contains("dead_letters is append-only"), "{attempt}: {refused}");
-        }
-        assert_eq!(store.dead_letters(10).await.unwrap(), expected);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fincore_tests::build;
-use workflow::port::store::{Origin, Started, Update, Updated, WebhookEvent, WebhookOutcome};
+use workflow::port::store::{LetterFilter, Origin, Started, Update, Updated, WebhookEvent, WebhookOutcome};
 
 use super::{applied, apply, one, started, stored};
 
@@ -164,7 +164,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         }
         assert_eq!(store.request(&record.scope).await.unwrap(), None);
         assert_eq!(store.webhook("sandbox", "evt_1").await.unwrap(), None);
-        assert_eq!(store.dead_letters(10).await.unwrap(), []);
+        assert_eq!(store.dead_letters(&LetterFilter::default(), None, 10).await.unwrap(), []);
         assert_eq!(stored(&store, &before).await, moved);
         let again = build::new_payment(build::payment(9));
         assert_eq!(store.start(&[again]).await.unwrap(), [Started::Created]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fincore_tests::build;
 use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
-use workflow::port::store::{NewPayment, Started, Updated};
+use workflow::port::store::{LetterFilter, NewPayment, Started, Updated};
 
 use super::{applied, apply, one, started, stored};
 
@@ -136,7 +136,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let second = workflow::port::store::Update { expected_seq: before.seq, ..second };
         assert_eq!(store.update(&[second]).await.unwrap(), [Updated::Conflict]);
         assert_eq!(stored(&store, &before).await, first);
-        assert_eq!(store.dead_letters(10).await.unwrap(), []);
+        assert_eq!(store.dead_letters(&LetterFilter::default(), None, 10).await.unwrap(), []);
     }
 
     async fn an_update_with_an_old_fence_is_a_conflict(database: TestDatabase) {
@@ -171,7 +171,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let update = build::by_request(build::by_webhook(build::review(&never_stored), "evt_1"), "key");
         assert_eq!(store.update(std::slice::from_ref(&update)).await.unwrap(), [Updated::Conflict]);
         assert_eq!(store.history(never_stored.id).await.unwrap(), []);
-        assert_eq!(store.dead_letters(10).await.unwrap(), []);
+        assert_eq!(store.dead_letters(&LetterFilter::default(), None, 10).await.unwrap(), []);
     }
 
     async fn an_update_may_bring_two_rows(database: TestDatabase) {

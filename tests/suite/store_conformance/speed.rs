@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use fincore_tests::build;
 use fincore_tests::database::TestDatabase;
-use workflow::port::store::{Page, Store, Updated, WebhookOutcome};
+use workflow::port::store::{
+    DeadLetterRow, LetterFilter, LetterScope, NoticeOutcome, Page, Store, Updated, WebhookOutcome,
+};
 
 /// How often the server is asked whether its sessions have told their counts, which they do at the latest when they end.
 const STATISTICS_POLLS: usize = 200;
@@ -77,7 +79,15 @@ async fn use_everything(store: &Arc<dyn Store>, round: u64) -> i64 {
     store.webhook("sandbox", &event).await.unwrap();
     store.by_psp_reference("sandbox", "pi_1").await.unwrap();
     store.unmatched_webhooks(build::at(0), 10).await.unwrap();
-    store.dead_letters(10).await.unwrap();
+    let letters = store.dead_letters(&LetterFilter::default(), None, 10).await.unwrap();
+    let place = letters.first().map(DeadLetterRow::place);
+    let open = LetterFilter { scope: LetterScope::Open, ..LetterFilter::default() };
+    store.dead_letters(&open, place, 10).await.unwrap();
+    store.dead_letters_of(payments[3].id, 10).await.unwrap();
+    let notices = store.claim_notices(build::notice_claim("log", build::at(10))).await.unwrap();
+    let told = build::told(&notices[0], "log", NoticeOutcome::Told(build::at(11)));
+    store.settle_notices(&[told]).await.unwrap();
+    store.notices_of(payments[3].id, 10).await.unwrap();
     store.open_counts().await.unwrap();
     let key = build::api_key(round);
     store.add_api_key(&key).await.unwrap();

@@ -10,7 +10,9 @@ use testkit::dialect::adyen::MERCHANT_ACCOUNT;
 use testkit::{MockPsp, Rig};
 use wiremock::matchers::{body_json, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
+use workflow::decide::Decided;
 use workflow::definition::State;
+use workflow::engine::operator::{Redrive, Redriven};
 use workflow::payment::CaptureMethod;
 use workflow::port::gateway::WebhookRefused;
 
@@ -78,7 +80,11 @@ async fn a_refused_capture_goes_to_a_person_and_is_made_anew_when_they_say_so() 
     rig.deliver(psp.webhooks()).await;
     let payment = rig.payment(id).await;
     assert_eq!((payment.state, payment.amount_captured_minor), (State::InReview, 0));
-    rig.engine.redrive(id, "ada", "the acquirer is back").await.unwrap();
+    let why = "the acquirer is back, and nobody collected it in another way".to_owned();
+    let mut redrive = Redrive { operator: "ada".to_owned(), why, decided: Decided::No };
+    assert!(matches!(rig.engine.redrive(id, &redrive).await, Ok(Redriven::Refused(_))), "it would capture once more");
+    redrive.decided = Decided::Yes;
+    assert!(matches!(rig.engine.redrive(id, &redrive).await, Ok(Redriven::Sent(_))));
     rig.work().await;
     rig.deliver(psp.webhooks()).await;
     assert_eq!((rig.state(id).await, psp.effects().of(id).captured()), (State::Succeeded, 1));

@@ -11,6 +11,7 @@ mod columns;
 mod connect;
 mod error;
 mod keys;
+mod letters;
 mod read;
 mod schema;
 mod session;
@@ -25,8 +26,8 @@ use workflow::history::{Hash, HistoryRow};
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
 use workflow::port::store::{
-    ApiKey, DeadLetterRow, Due, NewPayment, Page, RequestRecord, RequestScope, Started, Store, StoreError, Update,
-    Updated, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, LetterFilter, LetterPlace, NewPayment, Notice, NoticeClaim, NoticeResult, NoticeRow,
+    Page, RequestRecord, RequestScope, Started, Store, StoreError, Update, Updated, WebhookEvent,
 };
 
 pub use connect::{PostgresOptions, PostgresStore};
@@ -83,8 +84,29 @@ impl Store for PostgresStore {
         webhooks::unmatched(self, received_after, limit).await
     }
 
-    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
-        read::dead_letters(self, limit).await
+    async fn dead_letters(
+        &self,
+        filter: &LetterFilter,
+        after: Option<LetterPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetterRow>, StoreError> {
+        letters::dead_letters(self, filter, after, limit).await
+    }
+
+    async fn dead_letters_of(&self, id: PaymentId, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
+        letters::dead_letters_of(self, id, limit).await
+    }
+
+    async fn claim_notices(&self, claim: NoticeClaim<'_>) -> Result<Vec<Notice>, StoreError> {
+        letters::claim_notices(self, claim).await
+    }
+
+    async fn settle_notices(&self, batch: &[NoticeResult<'_>]) -> Result<(), StoreError> {
+        letters::settle_notices(self, batch).await
+    }
+
+    async fn notices_of(&self, id: PaymentId, limit: u32) -> Result<Vec<NoticeRow>, StoreError> {
+        letters::notices_of(self, id, limit).await
     }
 
     async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {

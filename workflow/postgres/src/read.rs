@@ -1,6 +1,6 @@
 //! Payments and what is told of them, read. Each list has a limit that its caller names.
 //!
-//! Not here: the inbox (`webhooks.rs`) and requests (`start.rs`).
+//! Not here: the inbox (`webhooks.rs`), requests (`start.rs`) and dead letters (`letters.rs`).
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
-use workflow::port::store::{DeadLetterRow, Due, Page, StoreError};
+use workflow::port::store::{Due, Page, StoreError};
 
 use crate::PostgresStore;
 use crate::columns::us;
 use crate::error::store_error;
 use crate::session::{Held, within};
-use workflow::port::row::{DueRow, FactRow, LetterRow, PaymentRow, Place};
+use workflow::port::row::{DueRow, FactRow, PaymentRow, Place};
 
 /// Microseconds in an hour: what `wake_hour` counts.
 const HOUR_US: i64 = 3_600_000_000;
@@ -139,22 +139,6 @@ async fn select_history(held: &mut Held, payment_id: Uuid) -> sqlx::Result<Vec<F
         "select payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
         from payment_history where payment_id = $1 order by seq",
         payment_id
-    )
-    .fetch_all(held)
-    .await
-}
-
-pub(crate) async fn dead_letters(store: &PostgresStore, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
-    let mut held = store.reader().await?;
-    let outcome = within(held.patience(), select_dead_letters(&mut held, limit.into())).await;
-    held.settle(outcome).map_err(store_error)?.into_iter().map(DeadLetterRow::try_from).collect()
-}
-
-async fn select_dead_letters(held: &mut Held, limit: i64) -> sqlx::Result<Vec<LetterRow>> {
-    sqlx::query_as!(
-        LetterRow,
-        "select payment_id, seq, at_us, reason, last_error from dead_letters order by at_us desc limit $1",
-        limit
     )
     .fetch_all(held)
     .await

@@ -1,6 +1,6 @@
 //! Payments and what is told of them, read. Each list has a limit that its caller names.
 //!
-//! Not here: the inbox (`webhooks.rs`) and requests (`start.rs`).
+//! Not here: the inbox (`webhooks.rs`), requests (`start.rs`) and dead letters (`letters.rs`).
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
-use workflow::port::store::{DeadLetterRow, Due, Page, StoreError};
+use workflow::port::store::{Due, Page, StoreError};
 
 use crate::SqliteStore;
 use crate::columns::us;
 use crate::connect::within;
 use crate::error::store_error;
-use workflow::port::row::{DueRow, FactRow, LetterRow, PaymentRow, Place};
+use workflow::port::row::{DueRow, FactRow, PaymentRow, Place};
 
 /// Selects payments with all their columns; the list of columns is written once.
 macro_rules! select_payments {
@@ -138,24 +138,6 @@ async fn select_history(connection: &mut SqliteConnection, payment_id: Uuid) -> 
             attempt as "attempt: i32", verdict, data, payload_hash, hash
         from payment_history where payment_id = ? order by seq"#,
         payment_id
-    )
-    .fetch_all(connection)
-    .await
-}
-
-pub(crate) async fn dead_letters(store: &SqliteStore, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError> {
-    let mut held = store.reader().await?;
-    let outcome = within(held.patience(), select_dead_letters(&mut held, limit.into())).await;
-    held.settle(outcome).map_err(store_error)?.into_iter().map(DeadLetterRow::try_from).collect()
-}
-
-async fn select_dead_letters(connection: &mut SqliteConnection, limit: i64) -> sqlx::Result<Vec<LetterRow>> {
-    sqlx::query_as!(
-        LetterRow,
-        r#"select payment_id as "payment_id!: Uuid", seq as "seq!", at_us as "at_us!", reason as "reason!",
-            last_error as "last_error!"
-        from dead_letters order by at_us desc limit ?"#,
-        limit
     )
     .fetch_all(connection)
     .await

@@ -11,8 +11,11 @@ use std::str::FromStr;
 use crate::decide::DeadLetter;
 use crate::history::{Fact, Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
+use crate::money::Money;
 use crate::payment::{KeyUse, Payment};
-use crate::port::store::{ApiKey, DeadLetterRow, Due, RequestRecord, RequestScope, StoreError, WebhookEvent};
+use crate::port::store::{
+    ApiKey, DeadLetterRow, Due, Notice, NoticeRow, RequestRecord, RequestScope, StoreError, WebhookEvent,
+};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -221,13 +224,20 @@ impl TryFrom<WebhookRow> for WebhookEvent {
     }
 }
 
-/// A row of `dead_letters`.
+/// A row of `dead_letters`, with what operators need to know of its payment.
 pub struct LetterRow {
     pub payment_id: Uuid,
     pub seq: i64,
     pub at_us: i64,
     pub reason: String,
     pub last_error: String,
+    pub merchant_id: Uuid,
+    pub psp: String,
+    pub amount_minor: i64,
+    pub currency: String,
+    pub state: String,
+    pub goal: String,
+    pub is_last: bool,
 }
 
 impl TryFrom<LetterRow> for DeadLetterRow {
@@ -244,6 +254,50 @@ impl TryFrom<LetterRow> for DeadLetterRow {
                 reason: of.parsed("reason", &row.reason)?,
                 last_error: of.json("last_error", &row.last_error)?,
             },
+            merchant_id: MerchantId::from_uuid(row.merchant_id),
+            psp: row.psp,
+            money: Money { amount_minor: row.amount_minor, currency: of.parsed("currency", &row.currency)? },
+            state: of.parsed("state", &row.state)?,
+            goal: of.parsed("goal", &row.goal)?,
+            is_last: row.is_last,
+        })
+    }
+}
+
+/// A claimed row of `dead_letter_notices` with its letter; none when the letter cannot be read, which is logged. Others
+/// must not wait for that one.
+#[must_use]
+pub fn notice(letter: LetterRow, attempt: i32) -> Option<Notice> {
+    match DeadLetterRow::try_from(letter) {
+        Ok(letter) => Some(Notice { letter, attempt }),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "nobody can be told of a dead letter");
+            None
+        }
+    }
+}
+
+/// A row of `dead_letter_notices`.
+pub struct NoticeColumns {
+    pub payment_id: Uuid,
+    pub seq: i64,
+    pub adapter: String,
+    pub attempts: i32,
+    pub next_at_us: i64,
+    pub told_at_us: Option<i64>,
+}
+
+impl TryFrom<NoticeColumns> for NoticeRow {
+    type Error = StoreError;
+
+    fn try_from(row: NoticeColumns) -> Result<Self, StoreError> {
+        let of = Place { table: "dead_letter_notices", row: &PaymentId::from_uuid(row.payment_id) };
+        Ok(Self {
+            seq: row.seq,
+            attempts: row.attempts,
+            next_at: of.instant("next_at_us", row.next_at_us)?,
+            told_at: row.told_at_us.map(|at| of.instant("told_at_us", at)).transpose()?,
+            adapter: row.adapter,
         })
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Not here: deciding anything. A store compares, writes and answers.
 
+mod letters;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -11,6 +13,10 @@ use crate::definition::State;
 use crate::history::{Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
 use crate::payment::Payment;
+
+pub use letters::{
+    DeadLetterRow, LetterFilter, LetterPlace, LetterScope, Notice, NoticeClaim, NoticeOutcome, NoticeResult, NoticeRow,
+};
 
 /// Why a store did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -167,19 +173,6 @@ pub struct Due {
     pub seq: i64,
 }
 
-/// A dead letter as operators read it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DeadLetterRow {
-    /// Which payment.
-    pub payment_id: PaymentId,
-    /// The history row that sent it to review.
-    pub seq: i64,
-    /// When.
-    pub at: Timestamp,
-    /// Why.
-    pub letter: DeadLetter,
-}
-
 /// An API key as it is stored: never the secret itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApiKey {
@@ -284,11 +277,41 @@ pub trait Store: Send + Sync {
     /// The database did not answer.
     async fn unmatched_webhooks(&self, received_after: Timestamp, limit: u32) -> Result<Vec<WebhookEvent>, StoreError>;
 
-    /// Dead letters, newest first.
+    /// Dead letters, newest first: the next ones after `after`.
+    ///
+    /// # Errors
+    /// The database did not answer, or a row cannot be read.
+    async fn dead_letters(
+        &self,
+        filter: &LetterFilter,
+        after: Option<LetterPlace>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetterRow>, StoreError>;
+
+    /// A payment's dead letters, the last one first.
+    ///
+    /// # Errors
+    /// The database did not answer, or a row cannot be read.
+    async fn dead_letters_of(&self, id: PaymentId, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError>;
+
+    /// Claims the right to tell of dead letters that the adapter has not told of, the oldest first: those never tried,
+    /// and those whose lease or pause is over. A letter that cannot be read is left out and logged.
     ///
     /// # Errors
     /// The database did not answer.
-    async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetterRow>, StoreError>;
+    async fn claim_notices(&self, claim: NoticeClaim<'_>) -> Result<Vec<Notice>, StoreError>;
+
+    /// Remembers what came of telling.
+    ///
+    /// # Errors
+    /// Nothing of the batch was acknowledged: the leases run out, and others tell again.
+    async fn settle_notices(&self, batch: &[NoticeResult<'_>]) -> Result<(), StoreError>;
+
+    /// Who has been told of a payment's dead letters, or is yet to be; in the order of the letters.
+    ///
+    /// # Errors
+    /// The database did not answer, or a row cannot be read.
+    async fn notices_of(&self, id: PaymentId, limit: u32) -> Result<Vec<NoticeRow>, StoreError>;
 
     /// How many payments that have not ended stand in each state.
     ///

@@ -102,7 +102,7 @@ impl fmt::Debug for Account {
 }
 
 /// Whether plain http stays where nobody listens: this machine, or a name without a dot (a container's).
-fn is_near(base: &Url) -> bool {
+pub(crate) fn is_near(base: &Url) -> bool {
     match base.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
