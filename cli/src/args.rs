@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod dlq;
+
 use clap::{Parser, Subcommand};
 
 use crate::settings::Knobs;
@@ -35,10 +37,9 @@ pub(crate) enum Command {
     Show(Show),
     /// Recompute the hash chain of every payment's history and report what was changed behind our back
     Verify,
-    /// List the charges that needed a person, newest first, with the reason
-    DeadLetters,
-    /// Send a charge that is in review back to work; it asks the PSP before it repeats anything
-    Redrive(Redrive),
+    /// Charges that wait for a person: list them, show one, send them back to work
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
     /// API keys
     #[command(subcommand)]
     Keys(Keys),
@@ -113,19 +114,6 @@ pub(crate) struct Show {
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Options of `fincore redrive`.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Redrive {
-    /// The charge
-    pub(crate) charge: workflow::ids::PaymentId,
-    /// Why: goes into its history
-    #[arg(long)]
-    pub(crate) reason: String,
-    /// Who you are: goes into its history
-    #[arg(long, env = "USER", default_value = "operator")]
-    pub(crate) operator: String,
 }
 
 /// What to do with API keys.

@@ -8,8 +8,9 @@ mod args;
 mod clock;
 mod demo;
 mod dev;
+mod dlq;
 mod keys;
-mod operate;
+mod migrate;
 mod sandbox_psp;
 mod serve;
 pub mod settings;
@@ -51,11 +52,10 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Sandbox(sandbox) => sandbox_psp::run(&args.knobs, &sandbox).await,
         Command::Serve(serve) => serve::serve(&args.knobs, &serve).await,
         Command::Work(work) => serve::work(&args.knobs, &work).await,
-        Command::Migrate => operate::migrate(&args.knobs).await,
+        Command::Migrate => migrate::run(&args.knobs).await,
         Command::Show(show) => show::run(&args.knobs, &show).await,
         Command::Verify => verify::run(&args.knobs).await,
-        Command::DeadLetters => operate::dead_letters(&args.knobs).await,
-        Command::Redrive(redrive) => operate::redrive(&args.knobs, &redrive).await,
+        Command::Dlq(dlq) => dlq::run(&args.knobs, &dlq).await,
         Command::Keys(keys) => keys::run(&args.knobs, &keys).await,
     }
 }

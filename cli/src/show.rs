@@ -12,7 +12,7 @@ use workflow::history::{self, HistoryRow};
 use workflow::money::Money;
 use workflow::payment::Payment;
 use workflow::port::clock::{Clock, SystemClock};
-use workflow::timeline::{self, duration};
+use workflow::timeline::{self, Line, duration};
 
 use crate::app::{self, Schema};
 use crate::args::Show;
@@ -101,17 +101,22 @@ fn explain(payment: &Payment, now: Timestamp) -> String {
 
 /// The history as a table.
 pub(crate) fn table(rows: &[HistoryRow]) -> String {
+    table_of(&timeline::lines(rows))
+}
+
+/// Some lines of a history as a table.
+pub(crate) fn table_of(lines: &[Line]) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(["#", "after", "who", "event", "state", ""]);
-    for line in timeline::lines(rows) {
+    for line in lines {
         table.add_row([
-            line.seq.to_string(),
-            duration(line.since_start_ms),
-            line.who,
-            line.event.to_owned(),
-            line.state,
-            line.told,
+            &line.seq.to_string(),
+            &duration(line.since_start_ms),
+            &line.who,
+            line.event,
+            &line.state,
+            &line.told,
         ]);
     }
     for column in [0, 1] {

@@ -72,6 +72,7 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
 mod alerts;
 mod charges;
 mod crashes;
+mod dlq;
 mod emulators;
 mod failover;
 mod faults;

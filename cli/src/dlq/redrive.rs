@@ -1,0 +1,197 @@
+//! `fincore dlq redrive`: sends charges back to work, one by one and not too fast.
+//!
+//! A run takes what waits when it begins. What comes back during the run waits again, for a person, not for the run.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use activities::psps::Psps;
+use anyhow::bail;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use workflow::decide::Decided;
+use workflow::engine::operator::{Redrive, Redriven};
+use workflow::engine::{Engine, EngineError};
+use workflow::ids::PaymentId;
+use workflow::port::clock::{Clock, SystemClock};
+use workflow::port::store::{LetterScope, Store};
+
+use super::Pages;
+use super::show::would;
+use crate::app::{self, Schema, Workers};
+use crate::args::dlq;
+use crate::settings::{Knobs, Settings};
+
+/// Charges in one run; the next run takes the rest. At the usual rate this is a quarter of an hour, in which a person
+/// should look at what became of the first ones.
+const MAX_CHARGES: usize = 10_000;
+
+pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<ExitCode> {
+    if order.decided && order.charges.is_empty() && order.select.reason.is_none() {
+        bail!("--decided is about charges you have looked at: name them, or one --reason");
+    }
+    let settings = Settings::read(knobs)?;
+    let store = app::open_store(&settings, Schema::Expect).await?;
+    let (charges, left) = chosen(&store, order).await?;
+    // A redrive calls no PSP, so it needs no account's secrets.
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let shared = app::shared(&settings, Workers::Elsewhere, &clock)?;
+    let queue = app::queue(&settings, Workers::Elsewhere).await;
+    let engine = app::engine(store, Arc::clone(&queue), &Psps::default(), clock, &shared);
+    let redrive = Redrive {
+        operator: order.operator.clone(),
+        why: order.why.clone().unwrap_or_default(),
+        decided: if order.decided { Decided::Yes } else { Decided::No },
+    };
+    let run = Run { engine: &engine, redrive: &redrive, dry: order.dry_run };
+    let mut counts = Counts::default();
+    let bar = progress(charges.len());
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / order.rate.get());
+    for id in &charges {
+        if !order.dry_run {
+            pace.tick().await;
+        }
+        let done = run.one(*id).await;
+        bar.suspend(|| println!("{id}  {}", done.told()));
+        bar.inc(1);
+        counts.add(&done);
+        if let Done::Stopped(_) = done {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    queue.close().await;
+    println!("{}", counts.told(charges.len(), left, order.dry_run));
+    Ok(if counts.redriven == charges.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The charges that are meant, and whether more than fit this run wait.
+async fn chosen(store: &Arc<dyn Store>, order: &dlq::Redrive) -> anyhow::Result<(Vec<PaymentId>, Left)> {
+    if !order.charges.is_empty() {
+        return Ok((order.charges.clone(), Left::None));
+    }
+    let filter = order.select.filter(LetterScope::Open, SystemClock.now());
+    let mut pages = Pages::of(Arc::clone(store), filter);
+    let mut charges = Vec::new();
+    loop {
+        let page = pages.next().await?;
+        if page.is_empty() {
+            return Ok((charges, Left::None));
+        }
+        for row in page {
+            if charges.len() == MAX_CHARGES {
+                return Ok((charges, Left::Some));
+            }
+            charges.push(row.payment_id);
+        }
+    }
+}
+
+/// Whether a run leaves charges to the next one.
+enum Left {
+    None,
+    Some,
+}
+
+/// Only for people who watch.
+fn progress(charges: usize) -> ProgressBar {
+    let bar = ProgressBar::new(charges as u64);
+    if charges < 2 || !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
+}
+
+struct Run<'a> {
+    engine: &'a Engine,
+    redrive: &'a Redrive,
+    dry: bool,
+}
+
+/// What became of one charge.
+enum Done {
+    /// It is on its way, or would be; says how.
+    Redriven(String),
+    /// It stays where it is; says why.
+    Refused(String),
+    /// The database did not answer, and would not for the others.
+    Stopped(String),
+}
+
+impl Run<'_> {
+    async fn one(&self, id: PaymentId) -> Done {
+        let done = if self.dry { self.plan(id).await } else { self.send(id).await };
+        done.unwrap_or_else(|error| match &error {
+            EngineError::Store(cause) => Done::Stopped(format!("{error}: {cause}")),
+            EngineError::NotFound
+            | EngineError::Illegal { .. }
+            | EngineError::KeyReused
+            | EngineError::Contended
+            | EngineError::UnknownVersion(_) => Done::Refused(error.to_string()),
+        })
+    }
+
+    async fn plan(&self, id: PaymentId) -> Result<Done, EngineError> {
+        let plan = self.engine.plan_redrive(id).await?;
+        Ok(match plan.redriving.undecided(self.redrive.decided) {
+            Some(what) => refused(what),
+            None => Done::Redriven(format!("would be redriven: it {}", would(&plan))),
+        })
+    }
+
+    async fn send(&self, id: PaymentId) -> Result<Done, EngineError> {
+        Ok(match self.engine.redrive(id, self.redrive).await? {
+            Redriven::Sent(after) => Done::Redriven(format!(
+                "redriven: it is {} now, and a worker asks the PSP before it repeats anything",
+                after.state
+            )),
+            Redriven::Refused(what) => refused(what),
+        })
+    }
+}
+
+fn refused(what: &str) -> Done {
+    Done::Refused(format!("{what}; then say --decided"))
+}
+
+impl Done {
+    fn told(&self) -> String {
+        match self {
+            Self::Redriven(how) => how.clone(),
+            Self::Refused(why) => format!("refused: {why}"),
+            Self::Stopped(why) => format!("stopped: {why}"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    redriven: usize,
+    refused: usize,
+    stopped: usize,
+}
+
+impl Counts {
+    fn add(&mut self, done: &Done) {
+        match done {
+            Done::Redriven(_) => self.redriven += 1,
+            Done::Refused(_) => self.refused += 1,
+            Done::Stopped(_) => self.stopped += 1,
+        }
+    }
+
+    fn told(&self, charges: usize, left: Left, dry_run: bool) -> String {
+        let word = if dry_run { "would be redriven; nothing was changed" } else { "redriven" };
+        let untouched = charges - self.redriven - self.refused;
+        let untouched = match untouched {
+            0 => String::new(),
+            untouched => format!(" {untouched} were not reached: run this again, it is safe to."),
+        };
+        let left = match left {
+            Left::None => "",
+            Left::Some => " More wait than fit one run: look what became of these, then run this again.",
+        };
+        format!("{} of {charges} {word}, {} refused.{untouched}{left}", self.redriven, self.refused)
+    }
+}

@@ -1,0 +1,135 @@
+//! `fincore dlq show`: why one charge waits for a person, who was told of it, and what a redrive would do.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use activities::psps::Psps;
+use anyhow::bail;
+use jiff::Timestamp;
+use workflow::decide::Redriving;
+use workflow::definition::{self, EventKind, Next};
+use workflow::engine::operator::RedrivePlan;
+use workflow::local_queue::NoQueue;
+use workflow::port::clock::{Clock, SystemClock};
+use workflow::port::store::{DeadLetterRow, NoticeRow};
+use workflow::shared::Shared;
+use workflow::timeline;
+
+use super::list::age;
+use crate::app::{self, Schema};
+use crate::args::dlq::ShowLetter;
+use crate::settings::{Knobs, Settings};
+use crate::show::table_of;
+
+/// Letters of one charge that are shown; who has more of them should read its history.
+const LETTERS: u32 = 10;
+/// Notices of these letters: a few adapters each.
+const NOTICES: u32 = 100;
+/// Rows of history, the last ones.
+const TAIL: usize = 10;
+
+/// What the PSP may say when it is asked, in the order of how good the news is.
+const ANSWERS: [EventKind; 9] = [
+    EventKind::Captured,
+    EventKind::Authorized,
+    EventKind::Untouched,
+    EventKind::Accepted,
+    EventKind::Voided,
+    EventKind::Declined,
+    EventKind::Refunded,
+    EventKind::AmountsDisagree,
+    EventKind::Rejected,
+];
+
+pub(super) async fn run(knobs: &Knobs, show: &ShowLetter) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(knobs)?;
+    let store = app::open_store(&settings, Schema::Expect).await?;
+    let id = show.charge;
+    let letters = store.dead_letters_of(id, LETTERS).await?;
+    let Some(last) = letters.first() else {
+        bail!("{id} has no dead letter in this database; `fincore show {id}` shows the charge, if there is one");
+    };
+    let notices = store.notices_of(id, NOTICES).await?;
+    let rows = store.history(id).await?;
+    let now = SystemClock.now();
+    println!("\n{id}  {}  {}\n", last.state.to_string().to_uppercase(), last.money);
+    println!("  {} of {}, goal {}\n", last.psp, last.merchant_id, last.goal);
+    for letter in &letters {
+        print!("{}", letter_text(letter, &notices, now));
+    }
+    if last.is_open() {
+        // It only looks: no PSP is called and no queue is told.
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let alone = Shared::alone(Arc::clone(&clock));
+        let engine = app::engine(Arc::clone(&store), Arc::new(NoQueue), &Psps::default(), clock, &alone);
+        println!("\n  A redrive {}", would(&engine.plan_redrive(id).await?));
+        println!("\n    fincore dlq redrive {id} --why '…'{}\n", flag(last.redriving()));
+    } else {
+        println!("\n  It is {} now and waits for no person.\n", last.state);
+    }
+    let lines = timeline::lines(&rows);
+    let tail = lines.len().saturating_sub(TAIL);
+    if tail > 0 {
+        println!("  The last {TAIL} of {} rows; `fincore show {id}` has them all.\n", lines.len());
+    }
+    println!("{}", table_of(&lines[tail..]));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn letter_text(row: &DeadLetterRow, notices: &[NoticeRow], now: Timestamp) -> String {
+    let told = notices.iter().filter(|notice| notice.seq == row.seq).map(|notice| match notice.told_at {
+        Some(at) => format!("{} told {} ago", notice.adapter, age(at, now)),
+        None => format!("{} not told after {} attempts", notice.adapter, notice.attempts),
+    });
+    let told: Vec<String> = told.collect();
+    let told = if told.is_empty() { "nobody was told yet".to_owned() } else { told.join(" · ") };
+    format!(
+        "  {} since {} ({} ago), history row {}\n    {}\n    {told}\n",
+        row.letter.reason,
+        row.at,
+        age(row.at, now),
+        row.seq,
+        row.letter.told(),
+    )
+}
+
+/// What the engine wants to hear before it does more than ask.
+pub(super) fn flag(redriving: Redriving) -> &'static str {
+    match redriving {
+        Redriving::Asks => "",
+        Redriving::Decides(_) => " --decided",
+    }
+}
+
+/// What a redrive would do, as the rest of a sentence.
+pub(super) fn would(plan: &RedrivePlan) -> String {
+    let (before, after) = (plan.before.state, plan.after.state);
+    let first = match plan.redriving {
+        Redriving::Asks => String::new(),
+        Redriving::Decides(what) => format!("has to be decided by you: {what}.\n  It "),
+    };
+    format!(
+        "{first}leads from {before} to {after}: a worker asks the PSP, repeats nothing before it knows, and goes on by the answer:\n    {}",
+        answers(plan)
+    )
+}
+
+/// Where each answer leads, by the table.
+fn answers(plan: &RedrivePlan) -> String {
+    let after = &plan.after;
+    let Some(definition) = definition::pinned(after.definition_version) else {
+        return "this program does not know its workflow version".to_owned();
+    };
+    let row = definition.state(after.state);
+    let answer = |kind: EventKind| {
+        let leads = match row.rule(kind).next(after.goal)? {
+            Next::To(state) => state.to_string(),
+            Next::FailOver(state) => format!("{state}, or another PSP account"),
+            Next::Stay => "no change".to_owned(),
+            Next::Retry(_) | Next::RetryElsewhere(_) => "asks again".to_owned(),
+            Next::Reverse => "undone".to_owned(),
+        };
+        Some(format!("{kind} → {leads}"))
+    };
+    ANSWERS.into_iter().filter_map(answer).collect::<Vec<_>>().join(" · ")
+}
