@@ -33,7 +33,7 @@ const LEASE: Duration = Duration::from_secs(61);
 /// Processes that run side by side.
 const PROCESSES: usize = 3;
 
-crate::on_each_store! {
+crate::on_each_store_and_behind_a_pooler! {
     async fn of_many_workers_that_race_one_tells_each_adapter_of_each_letter_once(world: World) {
         let receiver = receiver([StatusCode::OK]).await;
         let recorder = Recorder::new("recorder", How::Tells);
