@@ -20,6 +20,7 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::shared::Shared;
 
+use crate::batches;
 use crate::clients::{Caller, Insider, Until};
 use crate::floor::postgres::PostgresFloor;
 use crate::floor::sqlite::SqliteFloor;
@@ -79,20 +80,7 @@ impl Bed {
         metrics: &PrometheusHandle,
         places: &Places,
     ) -> anyhow::Result<Self> {
-        let config = sandbox::Config {
-            secret_key: SANDBOX_KEY.to_owned(),
-            webhook_secret: SANDBOX_WEBHOOK_SECRET.to_owned(),
-            ..sandbox::Config::default()
-        };
-        let psp = places.psp.spawn(Sandbox::start(config)).await?.context("cannot start the sandbox PSP")?;
-        psp.set_webhooks(WebhookMode::Off);
-        let settings = Settings {
-            psp: "sandbox".to_owned(),
-            stripe_url: psp.url().to_owned(),
-            stripe_secret_key: SANDBOX_KEY.into(),
-            stripe_webhook_secret: SANDBOX_WEBHOOK_SECRET.into(),
-            ..settings.clone()
-        };
+        let (psp, settings) = psp(settings, places).await?;
         let (urls, folder) = match database {
             Database::Postgres => (postgres_databases(&args.postgres_url).await?, None),
             Database::Sqlite => sqlite_files(&args.folder)?,
@@ -171,6 +159,40 @@ impl Bed {
             Database::Sqlite => sqlite_afterwards(&self.url).await,
         }
     }
+}
+
+/// Measures the Lambda function's handler.
+pub(crate) async fn batches(
+    args: &Args,
+    settings: &Settings,
+    metrics: &PrometheusHandle,
+    places: &Places,
+) -> anyhow::Result<()> {
+    let (psp, settings) = psp(settings, places).await?;
+    let urls = postgres_databases(&args.postgres_url).await?;
+    let settings = Settings { database_url: urls.completing.into(), ..settings };
+    batches::measure(&args.batches, &settings, metrics).await?;
+    psp.stop().await;
+    Ok(())
+}
+
+/// The sandbox PSP, which sends no webhooks yet, and the settings that lead there.
+async fn psp(settings: &Settings, places: &Places) -> anyhow::Result<(Sandbox, Settings)> {
+    let config = sandbox::Config {
+        secret_key: SANDBOX_KEY.to_owned(),
+        webhook_secret: SANDBOX_WEBHOOK_SECRET.to_owned(),
+        ..sandbox::Config::default()
+    };
+    let psp = places.psp.spawn(Sandbox::start(config)).await?.context("cannot start the sandbox PSP")?;
+    psp.set_webhooks(WebhookMode::Off);
+    let settings = Settings {
+        psp: "sandbox".to_owned(),
+        stripe_url: psp.url().to_owned(),
+        stripe_secret_key: SANDBOX_KEY.into(),
+        stripe_webhook_secret: SANDBOX_WEBHOOK_SECRET.into(),
+        ..settings.clone()
+    };
+    Ok((psp, settings))
 }
 
 async fn floor(database: Database, url: &str, connections: u32) -> anyhow::Result<Arc<Floor>> {

@@ -112,12 +112,9 @@ impl Insider {
         };
         Ok(Self { system: Arc::clone(system), charge, keys: Keys::new(run, client), until })
     }
-}
 
-#[async_trait]
-impl Client for Insider {
-    async fn round(&mut self) -> anyhow::Result<Option<Duration>> {
-        let started = Instant::now();
+    /// Starts a charge.
+    pub(crate) async fn start(&mut self) -> anyhow::Result<PaymentId> {
         let scope = RequestScope {
             merchant_id: self.system.merchant,
             route: "POST /v1/charges".to_owned(),
@@ -126,11 +123,20 @@ impl Client for Insider {
         let request = Request { scope, fingerprint: Hash::of(BODY.as_bytes()), actor: "bench".to_owned() };
         let reply = self.system.engine.start(self.charge.clone(), request, &render).await?;
         ensure!(!reply.replayed, "an idempotency key was used twice");
+        Ok(reply.payment_id)
+    }
+}
+
+#[async_trait]
+impl Client for Insider {
+    async fn round(&mut self) -> anyhow::Result<Option<Duration>> {
+        let started = Instant::now();
+        let payment_id = self.start().await?;
         if self.until == Until::Accepted {
             return Ok(None);
         }
         let accepted = started.elapsed();
-        wait(&self.system, reply.payment_id).await?;
+        wait(&self.system, payment_id).await?;
         Ok(Some(accepted))
     }
 }

@@ -4,6 +4,7 @@
 //! package: rates and ratios are no money. Not here: assertions. A benchmark reports; tests judge.
 #![allow(clippy::float_arithmetic, reason = "rates and ratios; no amount of money is computed here")]
 
+mod batches;
 mod bed;
 mod clients;
 mod floor;
@@ -70,6 +71,9 @@ struct Args {
     /// processors can be told apart; `together` runs everything on the same ones, like `fincore dev`
     #[arg(long, value_enum, default_value_t = Threads::Apart)]
     threads: Threads,
+    /// Measures the Lambda function's handler instead, with batches of so many messages, for example 10,100
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    batches: Vec<usize>,
     /// Also write everything measured here, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -130,6 +134,9 @@ async fn run(args: &Args, places: Places) -> anyhow::Result<()> {
     };
     telemetry::start_logging(&settings)?;
     let metrics = telemetry::start_metrics()?;
+    if !args.batches.is_empty() {
+        return bed::batches(args, &settings, &metrics, &places).await;
+    }
     let plan = plan(args);
     let mut report = Report::new(args, &plan, &settings).await?;
     println!("{}\n", report.heading());

@@ -86,14 +86,14 @@ pub async fn queue(settings: &Settings, workers: Workers) -> Arc<dyn Queue> {
         (QueueKind::Local, Workers::Elsewhere) => Arc::new(NoQueue),
         (QueueKind::Sqs, workers) => {
             let listening = if workers == Workers::Here { Listening::Yes } else { Listening::No };
-            Arc::new(SqsQueue::open(&settings.sqs(), listening).await)
+            Arc::new(SqsQueue::open(settings.sqs(), listening))
         }
     }
 }
 
 /// Warns of what the SQS queue's own settings will cost.
 pub async fn look_at_sqs(settings: &Settings) {
-    let queue = SqsQueue::open(&settings.sqs(), Listening::No).await;
+    let queue = SqsQueue::open(settings.sqs(), Listening::No);
     match queue.shortcomings().await {
         Ok(found) => {
             found.iter().for_each(|shortcoming| tracing::warn!(queue = settings.sqs_queue_url, "{shortcoming}"))

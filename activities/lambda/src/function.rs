@@ -8,15 +8,20 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use activities::psps::Psps;
 use activities::sweeper::Sweeper;
-use activities::worker::{LEAST_WORK_TIME, Until, Worker};
+use activities::worker::{LEAST_WORK_TIME, Until, Worker, WorkerOptions};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Error, LambdaEvent};
 use serde_json::{Value, json};
 use workflow::engine::Engine;
+use workflow::port::alert::Alerter;
+use workflow::port::clock::{Clock, SystemRandom};
+use workflow::port::moves::Moves;
 use workflow::port::queue::{Delivery, Queue, Receipt, Settlement};
+use workflow::port::store::Store;
 use workflow_aws::message::{self, TRACE_ATTRIBUTE, UNREADABLE_PAUSE};
 use workflow_aws::sqs::{self, SqsQueue};
 
@@ -33,17 +38,51 @@ const CONCURRENCY: usize = 256;
 /// Pages of one sweep. With more that is due than fills them, the next sweep goes on.
 const SWEEP_PAGES: usize = 20;
 
-/// What a cold start opens.
-pub(crate) struct Function {
-    pub(crate) worker: Worker,
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) queue: Arc<SqsQueue>,
-    pub(crate) sweeper: Sweeper,
+/// What a cold start opens, whatever it was opened from.
+pub struct Parts {
+    /// Payments.
+    pub store: Arc<dyn Store>,
+    /// What is told, and what is put off.
+    pub queue: Arc<SqsQueue>,
+    /// The accounts.
+    pub psps: Arc<Psps>,
+    /// Now.
+    pub clock: Arc<dyn Clock>,
+    /// Who hears of moves.
+    pub moves: Arc<dyn Moves>,
+    /// Where dead letters are told of.
+    pub alerts: Vec<Arc<dyn Alerter>>,
+    /// Names this function in leases and history.
+    pub name: String,
+}
+
+/// The function, ready for events.
+pub struct Function {
+    worker: Worker,
+    engine: Arc<Engine>,
+    queue: Arc<SqsQueue>,
+    sweeper: Sweeper,
 }
 
 impl Function {
+    /// A function made of these parts. Opens its lanes on the runtime it is made in.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, queue, psps, clock, moves, alerts, name } = parts;
+        let (random, capabilities) = (Arc::new(SystemRandom), psps.capabilities());
+        let engine = Engine::new(store, Arc::clone(&queue) as _, clock, random, capabilities);
+        let engine = Arc::new(engine.announcing(moves));
+        let options = WorkerOptions { name, ..WorkerOptions::default() };
+        let sweeper = Sweeper::new(Arc::clone(&engine), Arc::clone(&psps));
+        let worker = Worker::new(Arc::clone(&engine), psps, options).alerting(alerts);
+        Self { worker, engine, queue, sweeper }
+    }
+
     /// Answers one event.
-    pub(crate) async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    ///
+    /// # Errors
+    /// It is no event of ours, or a sweep found no database; Lambda invokes again.
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let LambdaEvent { payload, context } = event;
         let deadline = Timestamp::from_millisecond(i64::try_from(context.deadline)?)?;
         let until = Until::time(deadline.saturating_sub(LAST)?);

@@ -4,7 +4,7 @@
 //! Everything is opened once per cold start, before the first event is asked for. Deliberately not here: what is done
 //! with a payment (`activities`), and SQLite, the API and the command line, which this binary does without.
 
-mod function;
+pub mod function;
 mod settings;
 
 use std::process::ExitCode;
@@ -12,20 +12,17 @@ use std::sync::Arc;
 
 use activities::alerts;
 use activities::gateway::accounts::{self, Purpose};
-use activities::sweeper::Sweeper;
-use activities::worker::{Worker, WorkerOptions};
 use anyhow::Context;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
-use workflow::engine::Engine;
-use workflow::port::clock::{Clock, SystemClock, SystemRandom};
+use workflow::port::clock::{Clock, SystemClock};
 use workflow::shared::Shared;
 use workflow_aws::sqs::{Listening, SqsQueue};
 use workflow_postgres::PostgresStore;
 use workflow_redis::RedisShared;
 
-use function::Function;
+use function::{Function, Parts};
 use settings::Settings;
 
 /// One thread: Lambda gives a function of this size less than one processor, and a batch that is claimed by one thread
@@ -62,14 +59,9 @@ async fn open(settings: &Settings) -> anyhow::Result<Function> {
     };
     let psps = Arc::new(accounts::psps(&settings.psps, Purpose::Calls, &clock)?.among(&shared.breakers));
     let store = PostgresStore::connect(settings.database()).await.context("cannot open PostgreSQL")?;
-    let queue = Arc::new(SqsQueue::open(&settings.sqs, Listening::No).await);
-    let (random, capabilities) = (Arc::new(SystemRandom), psps.capabilities());
-    let engine = Engine::new(Arc::new(store), Arc::clone(&queue) as _, clock, random, capabilities);
-    let engine = Arc::new(engine.announcing(shared.moves));
-    let options = WorkerOptions { name: settings.name.clone(), ..WorkerOptions::default() };
-    let sweeper = Sweeper::new(Arc::clone(&engine), Arc::clone(&psps));
+    let queue = Arc::new(SqsQueue::open(settings.sqs.clone(), Listening::No));
     let webhook = settings.alert_webhook.as_ref().map(|(url, secrets)| (url, secrets));
-    let adapters = alerts::adapters(webhook).context("cannot send alerts as configured")?;
-    let worker = Worker::new(Arc::clone(&engine), psps, options).alerting(adapters);
-    Ok(Function { worker, engine, queue, sweeper })
+    let alerts = alerts::adapters(webhook).context("cannot send alerts as configured")?;
+    let (moves, name) = (shared.moves, settings.name.clone());
+    Ok(Function::new(Parts { store: Arc::new(store), queue, psps, clock, moves, alerts, name }))
 }

@@ -17,7 +17,7 @@ use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workflow::port::queue::{Delivery, Queue, Receipt, Settlement, Wake};
@@ -96,32 +96,63 @@ pub struct SqsQueue {
 
 /// What the tasks behind a queue use.
 pub(crate) struct Shared {
-    client: Client,
-    poller: Client,
+    /// Made when first used: finding credentials and reading certificates takes as long as starting a whole function, which
+    /// may never have to say a word to the queue.
+    clients: OnceCell<Clients>,
+    aws: AwsOptions,
     queue_url: String,
     is_fifo: bool,
 }
 
+struct Clients {
+    calls: Client,
+    /// Waits for longer.
+    polls: Client,
+}
+
+impl From<&SdkConfig> for Clients {
+    fn from(config: &SdkConfig) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(LONG_POLL + POLL_GRACE)
+            .operation_timeout((LONG_POLL + POLL_GRACE) * 2)
+            .build();
+        let polls = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts).build();
+        Self { calls: Client::new(config), polls: Client::from_conf(polls) }
+    }
+}
+
+impl Shared {
+    async fn clients(&self) -> &Clients {
+        self.clients.get_or_init(async || Clients::from(&connect::config(&self.aws).await)).await
+    }
+
+    async fn client(&self) -> &Client {
+        &self.clients().await.calls
+    }
+
+    async fn poller(&self) -> &Client {
+        &self.clients().await.polls
+    }
+}
+
 impl SqsQueue {
-    /// A queue. Nothing is called before something is told or awaited.
-    pub async fn open(options: &SqsOptions, listening: Listening) -> Self {
-        Self::over(&connect::config(&options.aws).await, &options.queue_url, listening)
+    /// A queue. Nothing is called, nor looked for, before something is told or awaited.
+    #[must_use]
+    pub fn open(options: SqsOptions, listening: Listening) -> Self {
+        Self::with(OnceCell::new(), options, listening)
     }
 
     /// The same with a configuration of the caller's.
     #[must_use]
     pub fn over(config: &SdkConfig, queue_url: &str, listening: Listening) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(LONG_POLL + POLL_GRACE)
-            .operation_timeout((LONG_POLL + POLL_GRACE) * 2)
-            .build();
-        let poller = aws_sdk_sqs::config::Builder::from(config).timeout_config(timeouts).build();
-        let shared = Arc::new(Shared {
-            client: Client::new(config),
-            poller: Client::from_conf(poller),
-            queue_url: queue_url.to_owned(),
-            is_fifo: queue_url.ends_with(".fifo"),
-        });
+        let clients = OnceCell::new_with(Some(Clients::from(config)));
+        Self::with(clients, SqsOptions::new(queue_url, None), listening)
+    }
+
+    fn with(clients: OnceCell<Clients>, options: SqsOptions, listening: Listening) -> Self {
+        let SqsOptions { queue_url, aws } = options;
+        let is_fifo = queue_url.ends_with(".fifo");
+        let shared = Arc::new(Shared { clients, aws, queue_url, is_fifo });
         let (stop, pollers) = (CancellationToken::new(), TaskTracker::new());
         let (hand_in, received) = mpsc::channel(POLLERS * MAX_ENTRIES);
         if listening == Listening::Yes {
@@ -167,7 +198,7 @@ impl SqsQueue {
     /// # Errors
     /// The queue did not answer, or this process may not ask.
     pub async fn shortcomings(&self) -> Result<Vec<String>, aws_sdk_sqs::Error> {
-        let asked = self.shared.client.get_queue_attributes().queue_url(&self.shared.queue_url);
+        let asked = self.shared.client().await.get_queue_attributes().queue_url(&self.shared.queue_url);
         let answer = asked.attribute_names(QueueAttributeName::All).send().await?;
         let attribute = |name: QueueAttributeName| answer.attributes().and_then(|all| all.get(&name));
         let mut found = Vec::new();

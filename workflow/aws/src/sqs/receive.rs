@@ -51,7 +51,7 @@ pub(super) async fn poll(shared: Arc<Shared>, hand_in: mpsc::Sender<Delivery>, s
 
 impl Shared {
     async fn receive(&self) -> Result<Vec<Message>, aws_sdk_sqs::Error> {
-        let request = self.poller.receive_message().queue_url(&self.queue_url);
+        let request = self.poller().await.receive_message().queue_url(&self.queue_url);
         let answer = request
             .max_number_of_messages(i32::try_from(MAX_ENTRIES).unwrap_or(1))
             .wait_time_seconds(i32::try_from(LONG_POLL.as_secs()).unwrap_or_default())

@@ -36,7 +36,7 @@ impl Shared {
                 return wakes;
             }
         };
-        let request = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
+        let request = self.client().await.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -100,7 +100,7 @@ impl Shared {
         if entries.is_empty() {
             return all;
         }
-        let request = self.client.delete_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
+        let request = self.client().await.delete_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
         request.send().await.map_or(all, |answer| all - answer.successful().len())
     }
 
@@ -110,7 +110,7 @@ impl Shared {
         if entries.is_empty() {
             return all;
         }
-        let request = self.client.change_message_visibility_batch().queue_url(&self.queue_url);
+        let request = self.client().await.change_message_visibility_batch().queue_url(&self.queue_url);
         request.set_entries(Some(entries)).send().await.map_or(all, |answer| all - answer.successful().len())
     }
 }
