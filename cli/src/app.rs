@@ -21,6 +21,7 @@ use workflow::port::clock::{Clock, SystemRandom};
 use workflow::port::queue::Queue;
 use workflow::port::store::Store;
 use workflow::shared::{Memory, Shared};
+use workflow_aws::alerts::TopicAlert;
 use workflow_aws::sqs::{self, Listening, SqsQueue};
 use workflow_postgres::{PostgresOptions, PostgresStore};
 use workflow_redis::{RedisOptions, RedisShared};
@@ -157,7 +158,14 @@ pub fn worker(engine: Arc<Engine>, psps: Arc<Psps>, settings: &Settings, workers
 /// Who is told of charges that need a person: always the log, and whom the settings name.
 fn alerters(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Alerter>>> {
     let webhook = settings.alert_webhook_url.as_ref().zip(settings.alert_webhook_secret.as_ref());
-    alerts::adapters(webhook).context("cannot send alerts as configured")
+    let mut adapters = alerts::adapters(webhook).context("cannot send alerts as configured")?;
+    if let Some(queue) = settings.dead_letter_queue() {
+        adapters.push(Arc::new(queue));
+    }
+    if let Some(topic) = &settings.alert_sns_topic {
+        adapters.push(Arc::new(TopicAlert::new(topic, settings.aws_endpoint_url.clone())));
+    }
+    Ok(adapters)
 }
 
 fn hostname() -> String {

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use workflow::decide::{self, DeadLetter, ReviewReason};
+use workflow::decide::{self, DeadLetter, Decided, ReviewReason};
 use workflow::definition::{self, Activity, EventKind, Goal, State};
+use workflow::engine::operator::Redrive;
 use workflow::event::Actor;
 use workflow::history::{Fact, Hash, HistoryRow, Verdict};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
@@ -228,6 +229,12 @@ pub fn review(before: &Payment) -> Update {
 #[must_use]
 pub fn dead_letter() -> DeadLetter {
     DeadLetter { reason: ReviewReason::AmountsDisagree, last_error: json!({"seen": {"amount_minor": 7}, "ü": [1]}) }
+}
+
+/// An operator's wish to redrive a payment.
+#[must_use]
+pub fn redrive(decided: Decided) -> Redrive {
+    Redrive { operator: "ada".to_owned(), why: "the PSP is back".to_owned(), decided }
 }
 
 /// A claim of what this adapter has not told, whoever wrote it and when, for a minute.

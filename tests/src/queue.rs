@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use serde_json::{Value, json};
-use workflow_aws::connect;
-use workflow_aws::sqs::{Listening, SqsOptions, SqsQueue};
+use workflow_aws::connect::{self, AwsOptions, SdkConfig};
+use workflow_aws::sqs::{Listening, SqsQueue};
 
 use crate::emulators::{Emulator, unique};
 
@@ -223,9 +223,12 @@ async fn create(emulator: &Emulator, name: &str, kind: Kind, mut attributes: Val
 
 /// The adapter over a queue at this endpoint.
 pub async fn adapter(queue_url: &str, endpoint: &str, listening: Listening) -> Arc<SqsQueue> {
-    let mut options = SqsOptions::new(queue_url, Some(endpoint.to_owned()));
-    options.aws.region = Some("us-east-1".to_owned());
+    Arc::new(SqsQueue::over(&sdk_config(endpoint).await, queue_url, listening))
+}
+
+/// How AWS's clients reach an emulator, with credentials that only an emulator takes.
+pub async fn sdk_config(endpoint: &str) -> SdkConfig {
+    let options = AwsOptions { endpoint_url: Some(endpoint.to_owned()), region: Some("us-east-1".to_owned()) };
     let credentials = SharedCredentialsProvider::new(Credentials::for_tests());
-    let config = connect::config(&options.aws).await.into_builder().credentials_provider(credentials).build();
-    Arc::new(SqsQueue::over(&config, queue_url, listening))
+    connect::config(&options).await.into_builder().credentials_provider(credentials).build()
 }

@@ -14,10 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use workflow::decide::Decided;
 use workflow::definition::{self, State};
 use workflow::engine::Engine;
-use workflow::engine::operator::{Redrive, Redriven};
 use workflow::history;
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::local_queue::NoQueue;
@@ -316,12 +314,6 @@ impl World {
             }
         }
         panic!("the PSP did not answer the refund");
-    }
-
-    /// Sends a payment in review back to work, as an operator.
-    pub async fn redrive(&self, id: PaymentId, decided: Decided) -> Redriven {
-        let redrive = Redrive { operator: "ada".to_owned(), why: "the PSP is back".to_owned(), decided };
-        self.engine.redrive(id, &redrive).await.expect("it is in review")
     }
 
     /// The payment as it stands.

@@ -8,6 +8,7 @@ use activities::alerts::webhook::WebhookAlert;
 use activities::gateway::client::Connections;
 use activities::worker::Worker;
 use async_trait::async_trait;
+use fincore_tests::build;
 use fincore_tests::clock::TestClock;
 use fincore_tests::world::{self, World};
 use reqwest::StatusCode;
@@ -73,7 +74,7 @@ crate::on_each_store_and_behind_a_pooler! {
         // The PSP has recovered. Each charge ends with one capture, which `finish` looks up in the PSP's books.
         world.sandbox.fail_next(sandbox::Operation::Create, sandbox::Fault::Throttled, 0);
         for id in &ids {
-            world.redrive(*id, Decided::No).await;
+            world.engine.redrive(*id, &build::redrive(Decided::No)).await.unwrap();
         }
         world.work_patiently().await;
         for id in ids {
@@ -174,7 +175,7 @@ crate::on_each_store_and_behind_a_pooler! {
         let recorder = Recorder::new("recorder", How::Tells);
         let worker = world.worker.clone().alerting(vec![recorder.clone()]);
         let id = in_review(&world, &worker).await;
-        world.redrive(id, Decided::Yes).await;
+        world.engine.redrive(id, &build::redrive(Decided::Yes)).await.unwrap();
         worker.run_once().await.unwrap();
         assert_eq!(world.payment(id).await.state, State::InReview, "the PSP says the same again");
         let told = recorder.told();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fincore_tests::build;
 use fincore_tests::database::TestDatabase;
 use fincore_tests::process::{Printed, Program};
 use fincore_tests::world::World;
@@ -112,9 +113,9 @@ fincore_tests::on_each_database! {
         let before = world.payment(disagrees).await;
         let plan = world.engine.plan_redrive(disagrees).await.unwrap();
         assert_eq!((&plan.before, plan.after.state), (&before, State::Reconciling));
-        assert!(matches!(world.redrive(disagrees, Decided::No).await, Redriven::Refused(why) if why.contains("void or refund")));
+        assert!(matches!(world.engine.redrive(disagrees, &build::redrive(Decided::No)).await.unwrap(), Redriven::Refused(why) if why.contains("void or refund")));
         assert_eq!(world.payment(disagrees).await, before, "neither plan nor refusal changed anything");
-        assert!(matches!(world.redrive(disagrees, Decided::Yes).await, Redriven::Sent(after) if after.state == State::Reconciling));
+        assert!(matches!(world.engine.redrive(disagrees, &build::redrive(Decided::Yes)).await.unwrap(), Redriven::Sent(after) if after.state == State::Reconciling));
         world.work().await;
         assert!(world.store.history(disagrees).await.unwrap().iter().any(|row| {
             row.fact.data["decided"].as_str().is_some_and(|what| what.contains("void or refund"))

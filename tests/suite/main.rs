@@ -70,6 +70,7 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
 }
 
 mod alerts;
+mod aws_alerts;
 mod charges;
 mod crashes;
 mod dlq;

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::shared::Shared;
+use workflow_aws::alerts::{DeadLetterQueue, TopicAlert};
 use workflow_aws::sqs::{Listening, SqsQueue};
 use workflow_postgres::PostgresStore;
 use workflow_redis::RedisShared;
@@ -61,7 +62,13 @@ async fn open(settings: &Settings) -> anyhow::Result<Function> {
     let store = PostgresStore::connect(settings.database()).await.context("cannot open PostgreSQL")?;
     let queue = Arc::new(SqsQueue::open(settings.sqs.clone(), Listening::No));
     let webhook = settings.alert_webhook.as_ref().map(|(url, secrets)| (url, secrets));
-    let alerts = alerts::adapters(webhook).context("cannot send alerts as configured")?;
+    let mut alerts = alerts::adapters(webhook).context("cannot send alerts as configured")?;
+    if let Some(queue) = &settings.dead_letter_queue {
+        alerts.push(Arc::new(DeadLetterQueue::new(queue.clone())));
+    }
+    if let Some((topic, endpoint_url)) = &settings.alert_sns_topic {
+        alerts.push(Arc::new(TopicAlert::new(topic, endpoint_url.clone())));
+    }
     let (moves, name) = (shared.moves, settings.name.clone());
     Ok(Function::new(Parts { store: Arc::new(store), queue, psps, clock, moves, alerts, name }))
 }

@@ -25,6 +25,9 @@ pub(crate) struct Settings {
     pub(crate) psps: BTreeMap<String, Account>,
     /// A webhook that is told of charges that need a person, beside the log: its URL and its secrets.
     pub(crate) alert_webhook: Option<(SecretString, SecretString)>,
+    pub(crate) dead_letter_queue: Option<SqsOptions>,
+    /// The topic, and where AWS is.
+    pub(crate) alert_sns_topic: Option<(String, Option<String>)>,
     /// Names this function in leases and history.
     pub(crate) name: String,
     pub(crate) log: String,
@@ -78,6 +81,10 @@ impl Settings {
             }),
             psps: psps(variable)?,
             alert_webhook,
+            dead_letter_queue: variable("FINCORE_SQS_DEAD_LETTER_QUEUE_URL")
+                .map(|url| SqsOptions::new(url, variable("FINCORE_AWS_ENDPOINT_URL"))),
+            alert_sns_topic: variable("FINCORE_ALERT_SNS_TOPIC")
+                .map(|topic| (topic, variable("FINCORE_AWS_ENDPOINT_URL"))),
             // The end of a log stream's name tells one function from another, and where its log is.
             name: format!("lambda-{}", stream.rsplit(['/', ']']).next().unwrap_or_default()),
             log: variable("FINCORE_LOG").unwrap_or_else(|| "info".to_owned()),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use activities::psps::Psps;
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use workflow::decide::Decided;
 use workflow::engine::operator::{Redrive, Redriven};
@@ -16,6 +16,7 @@ use workflow::engine::{Engine, EngineError};
 use workflow::ids::PaymentId;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::store::{LetterScope, Store};
+use workflow_aws::sqs::{Listening, SqsQueue};
 
 use super::Pages;
 use super::show::would;
@@ -62,6 +63,14 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
     }
     bar.finish_and_clear();
     queue.close().await;
+    if let Some(dead_letters) = settings.dead_letter_queue().filter(|_| !order.dry_run) {
+        let carrier = SqsQueue::open(settings.sqs(), Listening::No);
+        let moved = dead_letters.move_back(&carrier, |id| order.all || charges.contains(&id)).await;
+        println!(
+            "{} messages moved from the dead-letter queue back to the queue.",
+            moved.context("the dead-letter queue did not answer; run this again, it is safe to")?
+        );
+    }
     println!("{}", counts.told(charges.len(), left, order.dry_run));
     Ok(if counts.redriven == charges.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,7 +1,8 @@
-//! AWS behind the ports of the workflow: Amazon SQS as the queue.
+//! AWS behind the ports of the workflow: Amazon SQS as the queue, and SNS and the dead-letter queue for alerts.
 //!
 //! Start reading at [`sqs`]. Deliberately not here: the Lambda runtime (`activities/lambda`), and what a message leads to.
 
+pub mod alerts;
 pub mod connect;
 pub mod message;
 pub mod sqs;
