@@ -140,7 +140,7 @@ async fn a_queue_that_is_down_holds_up_nobody() {
     let sqs = adapter(&format!("{endpoint}/000000000000/payments"), &endpoint, Listening::Yes).await;
     let told = Instant::now();
     sqs.tell((0..100).map(wake).collect());
-    assert!(told.elapsed() < Duration::from_millis(100), "telling waits for nothing");
+    assert!(told.elapsed() < Duration::from_secs(1), "telling waits for no answer");
     assert_eq!(sqs.send(vec![wake(1), wake(2)]).await.len(), 2, "who asks is told what was not taken");
     let closed = tokio::time::timeout(PATIENCE, sqs.close()).await;
     assert!(closed.is_ok(), "ending waits only as long as the tries take");
