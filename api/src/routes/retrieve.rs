@@ -123,6 +123,8 @@ mod tests {
         for bad in ["", "61", "-1", "1.5", "soon", "18446744073709551616"] {
             assert_eq!(asked(bad).unwrap_err().code, Code::ParameterInvalid, "{bad}");
         }
+        let detail = asked("99").unwrap_err().detail;
+        assert!(detail.contains(&format!("from 0 to {MAX_SECONDS}")), "{detail}");
         assert_eq!(read(&[("await".to_owned(), "1".to_owned())]).unwrap_err().code, Code::ParameterUnknown);
         assert!(read(&[("wait".to_owned(), "1".to_owned()), ("wait".to_owned(), "1".to_owned())]).is_err());
     }
