@@ -3,17 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-use strum::{IntoEnumIterator, VariantArray};
+use strum::VariantArray;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{ComponentsBuilder, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{ComponentsBuilder, Object, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response};
 use utoipa::{PartialSchema, ToSchema};
-use workflow::definition::{EventKind, State};
-use workflow::payment::CaptureMethod;
+use workflow::definition::EventKind;
+pub(crate) use workflow::view::openapi::{ChargeStatus, capture_method, instant, one_of};
 
 use crate::problem::{Code, ProblemBody};
 
@@ -147,83 +146,10 @@ fn problem_response(codes: &[Code]) -> Response {
     response.build()
 }
 
-fn one_of(words: impl Iterator<Item = &'static str>) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words))
-}
-
-/// The schema of a charge's status: the states of the workflow definition, with what each waits for.
-pub(crate) struct ChargeStatus;
-
-impl PartialSchema for ChargeStatus {
-    fn schema() -> RefOr<Schema> {
-        let definition = workflow::definition::current();
-        let words: Vec<_> = State::VARIANTS
-            .iter()
-            .map(|state| format!("- `{state}`: {}", definition.state(*state).operators))
-            .collect();
-        one_of(State::VARIANTS.iter().map(<&str>::from))
-            .description(Some(format!("Where a charge stands.\n\n{}", words.join("\n"))))
-            .examples(["succeeded"])
-            .build()
-            .into()
-    }
-}
-
-impl ToSchema for ChargeStatus {
-    fn name() -> std::borrow::Cow<'static, str> {
-        "ChargeStatus".into()
-    }
-}
-
 pub(crate) fn event_kind() -> Object {
     one_of(EventKind::VARIANTS.iter().map(<&str>::from)).description(Some("What happened.")).build()
 }
 
-pub(crate) fn capture_method() -> Object {
-    one_of(CaptureMethod::iter().map(<&str>::from))
-        .description(Some("`automatic`: as soon as it is authorized. `manual`: when you ask for it."))
-        .default(Some(json!(CaptureMethod::default())))
-        .build()
-}
-
-pub(crate) fn object_charge() -> Object {
-    one_of(["charge"].into_iter()).build()
-}
-
 pub(crate) fn object_list() -> Object {
     one_of(["list"].into_iter()).build()
-}
-
-pub(crate) fn instant() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-        .examples(["2026-11-22T19:57:00.123456Z"])
-        .build()
-}
-
-/// A charge as it is answered at once.
-pub(crate) fn example_charge() -> Value {
-    json!({
-        "id": "ch_0197f3c2a1b47c6e8d5f00112233aabb",
-        "object": "charge",
-        "status": "created",
-        "amount": 1999,
-        "currency": "eur",
-        "amount_authorized": 0,
-        "amount_captured": 0,
-        "amount_refunded": 0,
-        "amount_charged_back": 0,
-        "capture_method": "automatic",
-        "payment_method": "pm_card_visa",
-        "psp": "sandbox",
-        "psp_reference": null,
-        "next_action": null,
-        "failure": null,
-        "return_url": null,
-        "description": "Order 7",
-        "metadata": {"order": "7"},
-        "created": "2026-11-22T19:57:00.123456Z",
-        "updated": "2026-11-22T19:57:00.123456Z"
-    })
 }

@@ -23,4 +23,5 @@ pub mod retry;
 pub mod shared;
 pub mod timeline;
 pub mod trace;
+pub mod view;
 pub mod waiting;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use strum::VariantArray;
 use workflow::definition::State;
 
-use crate::document::example_charge;
+use workflow::view::openapi::example_charge;
 
 fn document() -> Value {
     serde_json::from_str(&crate::openapi_json()).unwrap()
