@@ -27,7 +27,7 @@ pub(crate) type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// What can go wrong on every route.
 pub(crate) const EVERYWHERE: &[Code] =
-    &[Code::CardDataRefused, Code::InternalError, Code::ProcessingTimeout, Code::Overloaded];
+    &[Code::ApiVersionUnknown, Code::CardDataRefused, Code::InternalError, Code::ProcessingTimeout, Code::Overloaded];
 
 /// What can go wrong with every request of a client.
 pub(crate) const CLIENTS: &[Code] =

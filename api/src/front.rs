@@ -1,4 +1,4 @@
-//! What every request passes before and after its handler.
+//! What every request passes before and after its handler: the version of the API, limits, panics, request ids.
 //!
 //! A request is worked on in a task of its own. A client that hangs up therefore cancels nothing: database work goes
 //! on to its end, and no connection goes back to its pool in the middle of a transaction. The same task contains
@@ -28,6 +28,13 @@ use crate::waiting;
 
 /// How long a client waits for an answer. Longer than any database timeout, shorter than usual clients' patience.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The version of the API that this server speaks, named in every answer: the day on which it was last changed in a way
+/// that a client could notice as a break. Additions are none.
+pub(crate) const API_VERSION: &str = "2026-11-22";
+
+/// Which version a request was written for, and which one answered.
+const FINCORE_VERSION: HeaderName = HeaderName::from_static("fincore-version");
 
 /// Names the request in logs and problems.
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -82,6 +89,9 @@ async fn answer(app: &App, request: Request, next: Next, trace: TraceContext, sp
         let detail = "The path or query holds what looks like a card number; card data must not come here.";
         return Problem::new(Code::CardDataRefused, detail).into_response();
     }
+    if let Some(problem) = of_another_version(&request) {
+        return problem.into_response();
+    }
     let place = if request.uri().path().starts_with(LIMITED) {
         match Arc::clone(&app.in_flight).try_acquire_owned() {
             Ok(place) => Some(place),
@@ -111,6 +121,16 @@ async fn answer(app: &App, request: Request, next: Next, trace: TraceContext, sp
     }
 }
 
+/// The refusal of a request that was written for a version which is not spoken here. Whoever names none gets the one
+/// there is.
+fn of_another_version(request: &Request) -> Option<Problem> {
+    let mut asked = request.headers().get_all(FINCORE_VERSION).iter();
+    asked.any(|version| version != API_VERSION).then(|| {
+        let detail = format!("This server speaks the API's version `{API_VERSION}`, and no other.");
+        Problem::new(Code::ApiVersionUnknown, detail).about("FinCore-Version")
+    })
+}
+
 /// The caller's trace, should it have one that can be read, or one that begins here. `random` has named the request.
 fn trace_of(request: &Request, [high, low]: [u64; 2]) -> TraceContext {
     let told = request.headers().get("traceparent").and_then(|value| value.to_str().ok()?.parse().ok());
@@ -135,6 +155,7 @@ fn finish(app: &App, mut response: Response, id: &str) -> Response {
     }
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(FINCORE_VERSION, HeaderValue::from_static(API_VERSION));
     let id = HeaderValue::from_str(id).expect("a request id is hexadecimal behind a prefix");
     headers.insert(REQUEST_ID, id);
     response

@@ -27,6 +27,8 @@ pub enum Code {
     ParameterInvalid,
     /// There is no parameter of that name.
     ParameterUnknown,
+    /// The `FinCore-Version` header names a version that is not spoken here.
+    ApiVersionUnknown,
     /// Something looks like a card number.
     CardDataRefused,
     /// The `Idempotency-Key` header is not there.
@@ -103,6 +105,7 @@ impl Code {
             Self::ParameterMissing => row(StatusCode::BAD_REQUEST, "Parameter missing"),
             Self::ParameterInvalid => row(StatusCode::BAD_REQUEST, "Parameter invalid"),
             Self::ParameterUnknown => row(StatusCode::BAD_REQUEST, "Parameter unknown"),
+            Self::ApiVersionUnknown => row(StatusCode::BAD_REQUEST, "API version unknown"),
             Self::CardDataRefused => row(StatusCode::BAD_REQUEST, "Card data refused"),
             Self::IdempotencyKeyMissing => row(StatusCode::BAD_REQUEST, "Idempotency key missing"),
             Self::IdempotencyKeyInvalid => row(StatusCode::BAD_REQUEST, "Idempotency key invalid"),

@@ -185,6 +185,7 @@ impl Served {
 fn has_what_every_response_has(answered: &Answered) {
     assert!(answered.header("request-id").starts_with("req_"), "{:?}", answered.headers);
     assert_eq!(answered.header("cache-control"), "no-store");
+    assert_eq!(answered.header("fincore-version"), crate::front::API_VERSION);
     if !answered.status.is_success() {
         assert_eq!(answered.header("content-type"), "application/problem+json", "{}", answered.status);
         // A HEAD request gets the headers alone.

@@ -292,3 +292,22 @@ async fn capture_and_cancel_say_what_they_take() {
         assert_eq!(served.post(&path("cancel"), body).await.body["param"], "reason", "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_request_that_was_written_for_another_version_is_refused_before_anything_is_read() {
+    let served = serve(Mood::Down);
+    let versions = |versions: &[&str]| {
+        let request =
+            versions.iter().fold(Request::post("/v1/charges"), |to, version| to.header("fincore-version", *version));
+        served.send(request.body(Body::from("{")).unwrap())
+    };
+    let ours = crate::front::API_VERSION;
+    assert_eq!(versions(&[]).await.code(), "api_key_missing");
+    assert_eq!(versions(&[ours]).await.code(), "api_key_missing");
+    for others in [&["2020-01-01"][..], &["latest"], &[""], &[ours, "2020-01-01"], &["2020-01-01", ours]] {
+        let answered = versions(others).await;
+        assert_eq!((answered.status.as_u16(), answered.code()), (400, "api_version_unknown"), "{others:?}");
+        assert_eq!(answered.body["param"], "FinCore-Version");
+        assert!(answered.body["detail"].as_str().unwrap().contains(ours), "the one that there is gets named");
+    }
+}
