@@ -5,7 +5,7 @@ use workflow::definition::Activity;
 use workflow::payment::Payment;
 use workflow::port::gateway::{Gateway, Operation, Standing};
 
-use crate::{authorize, cancel, finalize, reconcile};
+use crate::{authorize, cancel, finalize, reconcile, refund};
 
 /// What to ask next.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +24,7 @@ impl Ask {
             Activity::Reconcile => reconcile::next(payment, gateway),
             Activity::Finalize => finalize::next(payment, gateway),
             Activity::Cancel => cancel::next(payment, gateway),
+            Activity::Refund => refund::next(payment, gateway),
         }
     }
 }

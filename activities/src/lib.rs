@@ -11,5 +11,6 @@ mod finalize;
 pub mod gateway;
 pub mod psps;
 mod reconcile;
+mod refund;
 pub mod sweeper;
 pub mod worker;

@@ -11,6 +11,8 @@ use crate::ask::Ask;
 /// What to ask next.
 pub(crate) fn next(payment: &Payment, gateway: &dyn Gateway) -> Ask {
     match (gateway.capabilities().query, payment.key_use) {
+        // A refund gets its name from the PSP with the very call that may be in doubt: it is looked for.
+        (Query::ByReference, _) if payment.refund_of.is_some() => Ask::Psp(Operation::Inquire),
         (Query::ByReference, _) => gateway.known_standing(payment).map_or(Ask::Psp(Operation::Inquire), Ask::Known),
         (Query::ByReplay, Some(used)) => Ask::next(used.activity, payment, gateway),
         (Query::ByReplay, None) => Ask::Known(recorded(payment)),

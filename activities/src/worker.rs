@@ -322,7 +322,7 @@ impl Worker {
 
     /// How long a call may take, so that its answer can still be recorded under the lease, and by this worker.
     fn call_time(&self, lease: &Lease, until: &Until) -> Option<Duration> {
-        let definition = workflow::definition::pinned(lease.payment.definition_version)?;
+        let definition = lease.payment.definition()?;
         let longest = Duration::from_millis(definition.activity(lease.activity).call_timeout_ms);
         let now = self.engine.now();
         let left = Duration::try_from(lease.payment.lease_until?.duration_since(now)).ok()?;

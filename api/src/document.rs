@@ -12,7 +12,7 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response};
 use utoipa::{PartialSchema, ToSchema};
 use workflow::definition::EventKind;
-pub(crate) use workflow::view::openapi::{ChargeStatus, capture_method, instant, one_of};
+pub(crate) use workflow::view::openapi::{ChargeStatus, PaymentStatus, RefundStatus, capture_method, instant, one_of};
 
 use crate::problem::{Code, ProblemBody};
 
@@ -60,6 +60,8 @@ pub(crate) fn frame() -> OpenApi {
         .security_scheme(API_KEY, SecurityScheme::Http(scheme))
         .schema(ProblemBody::name(), ProblemBody::schema())
         .schema(ChargeStatus::name(), ChargeStatus::schema())
+        .schema(RefundStatus::name(), RefundStatus::schema())
+        .schema(PaymentStatus::name(), PaymentStatus::schema())
         .build();
     let tag = |name: &str, words: &str| TagBuilder::new().name(name).description(Some(words)).build();
     OpenApiBuilder::new()
@@ -76,6 +78,7 @@ pub(crate) fn frame() -> OpenApi {
         .components(Some(components))
         .tags(Some([
             tag("charges", "Take money."),
+            tag("refunds", "Give it back."),
             tag("webhooks", "Where PSPs tell what happened."),
             tag("operations", "For whoever runs the server. No API key needed; keep them inside your network."),
         ]))

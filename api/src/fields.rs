@@ -45,7 +45,7 @@ pub(crate) fn expected(param: &str) -> &'static str {
             "an object of at most 50 different keys of 1 to 40 characters with texts of at most 500 characters, \
              without control characters"
         }
-        "reason" => "`requested_by_customer`, `duplicate`, `fraudulent` or `abandoned`",
+        "reason" => "`requested_by_customer`, `duplicate` or `fraudulent`, and for a cancellation also `abandoned`",
         "limit" => "a whole number from 1 to 100, once",
         "starting_after" => "the id of a charge, once",
         "wait" => "a whole number of seconds from 0 to 60, once",

@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde::Serialize;
 use strum::{Display, EnumIter, IntoStaticStr};
 use utoipa::ToSchema;
+use workflow::definition::Kind;
 use workflow::engine::EngineError;
 use workflow::port::store::StoreError;
 
@@ -47,6 +48,8 @@ pub enum Code {
     RouteNotFound,
     /// There is no such charge, or it is another merchant's.
     ChargeNotFound,
+    /// No refund of this merchant has that id.
+    RefundNotFound,
     /// No PSP is configured by that name.
     PspNotFound,
     /// The route does not take this method.
@@ -115,6 +118,7 @@ impl Code {
             Self::ApiKeyInvalid => row(StatusCode::UNAUTHORIZED, "API key invalid"),
             Self::RouteNotFound => row(StatusCode::NOT_FOUND, "Route not found"),
             Self::ChargeNotFound => row(StatusCode::NOT_FOUND, "Charge not found"),
+            Self::RefundNotFound => row(StatusCode::NOT_FOUND, "Refund not found"),
             Self::PspNotFound => row(StatusCode::NOT_FOUND, "PSP not found"),
             Self::MethodNotAllowed => row(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::BodyTimeout => later(StatusCode::REQUEST_TIMEOUT, "Body timeout", 1),
@@ -152,9 +156,12 @@ impl Problem {
         Self { param: Some(param.into()), ..self }
     }
 
-    /// The same answer for a charge that is not there, one of another merchant, and an id that is none.
-    pub(crate) fn charge_not_found() -> Self {
-        Self::new(Code::ChargeNotFound, "There is no such charge.")
+    /// The same answer for a payment that is not there, one of another merchant, and an id that is none.
+    pub(crate) fn not_found(kind: Kind) -> Self {
+        match kind {
+            Kind::Charge => Self::new(Code::ChargeNotFound, "There is no such charge."),
+            Kind::Refund => Self::new(Code::RefundNotFound, "There is no such refund."),
+        }
     }
 
     /// The body for one request.
@@ -187,7 +194,7 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match &error {
             EngineError::Store(cause) => Self::of_store(cause),
-            EngineError::NotFound => Self::charge_not_found(),
+            EngineError::NotFound => Self::not_found(Kind::Charge),
             EngineError::Illegal { state, why } => {
                 Self::new(Code::ChargeStateConflict, format!("A charge that is `{state}` does not allow this: {why}."))
             }

@@ -11,6 +11,7 @@ mod health;
 mod history;
 mod metrics;
 mod openapi;
+mod refunds;
 mod retrieve;
 mod webhooks;
 
@@ -20,6 +21,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::request::Parts;
 use utoipa_axum::router::OpenApiRouter;
+use workflow::definition::Kind;
 use workflow::engine::client::Reply;
 use workflow::ids::PaymentId;
 use workflow::money::Money;
@@ -49,6 +51,7 @@ pub(crate) fn of_clients() -> OpenApiRouter<App> {
         .merge(capture::routes())
         .merge(cancel::routes())
         .merge(complete_action::routes())
+        .merge(refunds::routes())
 }
 
 /// Routes for PSPs and for whoever runs the server.
@@ -61,22 +64,39 @@ pub(crate) fn of_others() -> OpenApiRouter<App> {
 }
 
 /// The id of a charge in a path. What is no id names no charge.
+#[derive(Clone, Copy)]
 struct ChargeId(PaymentId);
 
 impl FromRequestParts<App> for ChargeId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, app).await;
-        let id = path.ok().and_then(|Path(text)| text.parse().ok());
-        id.map(Self).ok_or_else(Problem::charge_not_found)
+        named(Kind::Charge, parts, app).await.map(Self)
     }
 }
 
-/// A client's own charge.
-async fn owned(app: &App, client: Client, ChargeId(id): ChargeId) -> Result<Payment, Problem> {
+/// The id of a refund in a path, likewise.
+#[derive(Clone, Copy)]
+struct RefundId(PaymentId);
+
+impl FromRequestParts<App> for RefundId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        named(Kind::Refund, parts, app).await.map(Self)
+    }
+}
+
+async fn named(kind: Kind, parts: &mut Parts, app: &App) -> Result<PaymentId, Problem> {
+    let path = Path::<String>::from_request_parts(parts, app).await;
+    let id = path.ok().and_then(|Path(text)| text.parse().ok());
+    id.filter(|id: &PaymentId| id.kind() == kind).ok_or_else(|| Problem::not_found(kind))
+}
+
+/// A client's own payment.
+async fn owned(app: &App, client: Client, id: PaymentId) -> Result<Payment, Problem> {
     let payment = app.engine.load(id).await?;
-    payment.filter(|payment| payment.merchant_id == client.merchant_id).ok_or_else(Problem::charge_not_found)
+    payment.filter(|payment| payment.merchant_id == client.merchant_id).ok_or_else(|| Problem::not_found(id.kind()))
 }
 
 /// Refuses an amount that the PSP cannot take exactly, before anything is recorded.
@@ -93,7 +113,7 @@ fn recorded(reply: Reply) -> Result<Response, Problem> {
         tracing::error!(payment = %reply.payment_id, status = reply.status, "the stored answer has no valid status");
         Problem::new(Code::InternalError, "The stored answer to this request cannot be read.")
     })?;
-    let location = HeaderValue::try_from(format!("/v1/charges/{}", reply.payment_id));
+    let location = HeaderValue::try_from(path_of(reply.payment_id));
     let mut response = (status, as_json(reply.body)).into_response();
     let headers = response.headers_mut();
     headers.insert(LOCATION, location.expect("an id is hexadecimal behind a prefix"));
@@ -102,6 +122,14 @@ fn recorded(reply: Reply) -> Result<Response, Problem> {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// Where a payment is read.
+fn path_of(id: PaymentId) -> String {
+    match id.kind() {
+        Kind::Charge => format!("/v1/charges/{id}"),
+        Kind::Refund => format!("/v1/refunds/{id}"),
+    }
 }
 
 /// A body that is JSON already.

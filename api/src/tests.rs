@@ -232,7 +232,7 @@ async fn a_charge_is_answered_with_202_and_where_to_look() {
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_a_503_that_says_when_to_come_back() {
     let served = serve(Mood::Down);
-    let id = "ch_0197f3c2a1b47c6e8d5f00112233aabb";
+    let id = "ch_0197f3c2a1b47c6e8d5f00112233aaba";
     for answered in [
         served.get("/v1/charges").await,
         served.get(&format!("/v1/charges/{id}")).await,

@@ -1,4 +1,4 @@
-//! Lists and histories as clients see them. A charge itself is shown by the core ([`workflow::view`]), the same in answers
+//! Lists and histories as clients see them. A charge or a refund itself is shown by the core ([`workflow::view`]), the same in answers
 //! and in events.
 //!
 //! Not here: machine columns (fence, lease, operation). They are nobody's business outside.
@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 use workflow::definition::{EventKind, State};
 use workflow::history::HistoryRow;
 use workflow::payment::Payment;
-pub(crate) use workflow::view::{ChargeView, charge, json};
+pub(crate) use workflow::view::{ChargeView, RefundView, json, payment};
 
-use crate::document::{self, ChargeStatus};
+use crate::document::{self, PaymentStatus};
 
-/// One row of a charge's history.
+/// One row of a payment's history.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HistoryRow)]
 pub(crate) struct HistoryRowView<'a> {
@@ -28,10 +28,10 @@ pub(crate) struct HistoryRowView<'a> {
     /// Who caused it: a client's key, a worker, a PSP's webhook, the clock or an operator.
     actor: &'a str,
     /// The status before; none in the first row.
-    #[schema(value_type = Option<ChargeStatus>, required)]
+    #[schema(value_type = Option<PaymentStatus>, required)]
     from: Option<State>,
     /// The status after.
-    #[schema(value_type = ChargeStatus)]
+    #[schema(value_type = PaymentStatus)]
     to: State,
     /// The attempt it belongs to, counted within one stay in a status.
     attempt: i32,
@@ -87,7 +87,29 @@ impl<'a> ChargeListView<'a> {
     }
 }
 
-/// The whole history of a charge, oldest first.
+/// A page of a charge's refunds, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefundList)]
+pub(crate) struct RefundListView<'a> {
+    /// Always `list`.
+    #[schema(schema_with = document::object_list)]
+    object: &'static str,
+    /// The refunds.
+    data: Vec<RefundView<'a>>,
+    /// Whether there are older ones; ask for them with `starting_after`.
+    has_more: bool,
+    /// Where the list is.
+    url: &'a str,
+}
+
+impl<'a> RefundListView<'a> {
+    pub(crate) fn of(payments: &'a [Payment], has_more: bool, url: &'a str) -> Self {
+        let refunds = payments.iter().filter_map(|payment| Some(RefundView::of(payment, payment.refund_of.as_ref()?)));
+        Self { object: "list", data: refunds.collect(), has_more, url }
+    }
+}
+
+/// The whole history of a payment, oldest first.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HistoryList)]
 pub(crate) struct HistoryListView<'a> {

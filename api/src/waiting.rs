@@ -45,7 +45,7 @@ pub(crate) enum AskedBy {
 pub(crate) async fn wait(app: &App, mut response: Response) -> Response {
     let Some(Wait { id, seconds, asked_by }) = response.extensions_mut().remove::<Wait>() else { return response };
     let Some(payment) = app.waiting.wait(id, Duration::from_secs(seconds)).await else { return response };
-    let body = view::charge(&payment);
+    let body = view::payment(&payment);
     // Whoever reads next must not be shown less.
     cache::keep(app, &payment, &body).await;
     *response.body_mut() = Body::from(body);

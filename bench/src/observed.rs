@@ -207,6 +207,15 @@ impl Store for Observed {
         self.reading(self.store.history(id)).await
     }
 
+    async fn refunds(
+        &self,
+        charge: PaymentId,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        self.reading(self.store.refunds(charge, after, limit)).await
+    }
+
     async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {
         self.reading(self.store.list(page)).await
     }

@@ -109,7 +109,7 @@ pub(crate) struct Work {
 /// Options of `fincore show`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Show {
-    /// The charge, for example ch_0197f3c2a1b47c6e8d5f00112233aabb
+    /// The charge, for example ch_0197f3c2a1b47c6e8d5f00112233aaba
     pub(crate) charge: workflow::ids::PaymentId,
     /// Print JSON for programs
     #[arg(long)]

@@ -7,7 +7,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use jiff::Timestamp;
 use serde_json::json;
-use workflow::definition::{self, StateKind};
+use workflow::definition::StateKind;
 use workflow::history::{self, HistoryRow};
 use workflow::money::Money;
 use workflow::payment::Payment;
@@ -84,7 +84,7 @@ pub(crate) fn as_text(payment: &Payment, rows: &[HistoryRow], now: Timestamp) ->
 
 /// What the payment waits for, until when, and who can unblock it.
 fn explain(payment: &Payment, now: Timestamp) -> String {
-    let Some(definition) = definition::pinned(payment.definition_version) else {
+    let Some(definition) = payment.definition() else {
         return "This program does not know its workflow version; use a newer one.".to_owned();
     };
     let row = definition.state(payment.state);
@@ -94,7 +94,7 @@ fn explain(payment: &Payment, now: Timestamp) -> String {
     });
     let then = match row.kind {
         StateKind::Waits { meaning, .. } => format!(" Then: {meaning}."),
-        StateKind::Works(_) | StateKind::Ended => String::new(),
+        StateKind::Works(_) | StateKind::Ended | StateKind::Outside => String::new(),
     };
     format!("{}{due}{then}", row.operators)
 }

@@ -36,6 +36,10 @@ create table payments (
     metadata                text    not null,
     definition_version      integer not null,
     created_at_us           bigint  not null,
+    -- Of a refund: the charge whose money it gives back, that charge's name at the PSP, and why.
+    refund_of               uuid,
+    refund_of_reference     text,
+    refund_reason           text,
 
     -- What the PSP has proved. News of an amount we did not ask for goes to history and to a person, not here.
     psp_reference           text,
@@ -43,6 +47,8 @@ create table payments (
     amount_to_capture_minor bigint,
     amount_captured_minor   bigint  not null,
     amount_refunded_minor   bigint  not null,
+    -- Asked to be given back by refunds that have not come to an end. Whoever asks for more compares with it.
+    amount_refund_pending_minor bigint  not null,
     failure                 text,
     next_action             text,
     -- What the customer came back with, for the PSP's next call; gone as soon as it is used.
@@ -89,13 +95,28 @@ create table payments (
 
     constraint payments_state_known check (state in (
         'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',
-        'awaiting_capture', 'canceling', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
+        'awaiting_capture', 'canceling', 'refunding', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
     )),
-    constraint payments_key_activity_known check (key_activity in ('authorize', 'reconcile', 'finalize', 'cancel')),
+    constraint payments_key_activity_known check (
+        key_activity in ('authorize', 'reconcile', 'finalize', 'cancel', 'refund')
+    ),
     constraint payments_key_used_since check ((key_activity is null) = (key_since_us is null)),
     constraint payments_doubt_known check (doubt in ('unknown', 'key_expired')),
     constraint payments_goal_known check (goal in ('capture', 'hold', 'cancel', 'reverse')),
     constraint payments_capture_method_known check (capture_method in ('automatic', 'manual')),
+
+    -- Whether it is a refund, its id says as well: the last bit.
+    constraint payments_refund_named_so check (
+        (refund_of is not null) = (get_byte(uuid_send(id), 15) & 1 = 1)
+    ),
+    constraint payments_refund_of_named check ((refund_of is null) = (refund_of_reference is null)),
+    constraint payments_refund_reason_known check (
+        refund_reason in ('duplicate', 'fraudulent', 'requested_by_customer')
+    ),
+    constraint payments_refund_where_refunds_are check (case
+        when refund_of is null then state <> 'refunding'
+        else state in ('created', 'refunding', 'awaiting_webhook', 'reconciling', 'succeeded', 'failed', 'in_review')
+    end),
 
     -- A payment that has not ended is always due at some time, and one that has ended never is. Without this a payment
     -- could stand still for ever with nobody to notice.
@@ -111,6 +132,7 @@ create table payments (
     constraint payments_captured_of_authorized check (amount_captured_minor <= amount_authorized_minor),
     constraint payments_charged_back_from_zero check (amount_charged_back_minor >= 0),
     constraint payments_refunded_of_captured check (amount_refunded_minor between 0 and amount_captured_minor),
+    constraint payments_refund_pending_from_zero check (amount_refund_pending_minor >= 0),
     constraint payments_currency_shaped check (currency ~ '^[a-z]{3}$'),
 
     constraint payments_counters_from_zero check (
@@ -131,6 +153,9 @@ with (fillfactor = 45);
 
 -- For lists. Ids sort by time, so this also is the order of the pages.
 create index payments_merchant on payments (merchant_id, id);
+
+-- For the refunds of a charge. A payment keeps its place here for ever.
+create index payments_refund_of on payments (refund_of, id) where refund_of is not null;
 
 -- For the sweeper, which asks for rows with `next_wake_at_us <= now`. An index on that column would change with every
 -- move. Its hour seldom does, so the sweeper asks for `wake_hour <= this hour and next_wake_at_us <= now`: the index

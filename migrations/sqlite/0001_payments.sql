@@ -40,6 +40,10 @@ create table payments (
     metadata                text    not null,
     definition_version      integer not null,
     created_at_us           integer not null,
+    -- Of a refund: the charge whose money it gives back, that charge's name at the PSP, and why.
+    refund_of               blob,
+    refund_of_reference     text,
+    refund_reason           text,
 
     -- What the PSP has proved. News of an amount we did not ask for goes to history and to a person, not here.
     psp_reference           text,
@@ -47,6 +51,8 @@ create table payments (
     amount_to_capture_minor integer,
     amount_captured_minor   integer not null,
     amount_refunded_minor   integer not null,
+    -- Asked to be given back by refunds that have not come to an end. Whoever asks for more compares with it.
+    amount_refund_pending_minor integer not null,
     failure                 text,
     next_action             text,
     -- What the customer came back with, for the PSP's next call; gone as soon as it is used.
@@ -86,13 +92,28 @@ create table payments (
 
     constraint payments_state_known check (state in (
         'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',
-        'awaiting_capture', 'canceling', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
+        'awaiting_capture', 'canceling', 'refunding', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
     )),
-    constraint payments_key_activity_known check (key_activity in ('authorize', 'reconcile', 'finalize', 'cancel')),
+    constraint payments_key_activity_known check (
+        key_activity in ('authorize', 'reconcile', 'finalize', 'cancel', 'refund')
+    ),
     constraint payments_key_used_since check ((key_activity is null) = (key_since_us is null)),
     constraint payments_doubt_known check (doubt in ('unknown', 'key_expired')),
     constraint payments_goal_known check (goal in ('capture', 'hold', 'cancel', 'reverse')),
     constraint payments_capture_method_known check (capture_method in ('automatic', 'manual')),
+
+    -- Whether it is a refund, its id says as well: the last bit.
+    constraint payments_refund_named_so check (
+        (refund_of is not null) = (instr('13579BDF', substr(hex(id), 32)) > 0)
+    ),
+    constraint payments_refund_of_named check ((refund_of is null) = (refund_of_reference is null)),
+    constraint payments_refund_reason_known check (
+        refund_reason in ('duplicate', 'fraudulent', 'requested_by_customer')
+    ),
+    constraint payments_refund_where_refunds_are check (case
+        when refund_of is null then state <> 'refunding'
+        else state in ('created', 'refunding', 'awaiting_webhook', 'reconciling', 'succeeded', 'failed', 'in_review')
+    end),
 
     -- A payment that has not ended is always due at some time, and one that has ended never is. Without this a payment
     -- could stand still for ever with nobody to notice.
@@ -108,6 +129,7 @@ create table payments (
     constraint payments_captured_of_authorized check (amount_captured_minor <= amount_authorized_minor),
     constraint payments_charged_back_from_zero check (amount_charged_back_minor >= 0),
     constraint payments_refunded_of_captured check (amount_refunded_minor between 0 and amount_captured_minor),
+    constraint payments_refund_pending_from_zero check (amount_refund_pending_minor >= 0),
     constraint payments_currency_shaped check (currency glob '[a-z][a-z][a-z]'),
 
     constraint payments_counters_from_zero check (
@@ -121,6 +143,9 @@ strict, without rowid;
 
 -- For lists. Ids sort by time, so this also is the order of the pages. (The id is in it: rows are found by primary key.)
 create index payments_merchant on payments (merchant_id);
+
+-- For the refunds of a charge. A payment keeps its place here for ever.
+create index payments_refund_of on payments (refund_of, id) where refund_of is not null;
 
 -- For the sweeper, which asks for rows with `next_wake_at_us <= now`. Payments that have ended have no place in it. On
 -- PostgreSQL this is an index on the hour, for the sake of heap-only updates, which SQLite has no need of.

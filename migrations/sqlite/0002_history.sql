@@ -29,15 +29,15 @@ create table payment_history (
         'declined', 'rejected', 'voided', 'refunded', 'untouched', 'unknown', 'not_sent', 'throttled',
         'amounts_disagree', 'capture_failed', 'void_failed', 'refund_failed', 'dispute_opened', 'charged_back',
         'chargeback_reversed', 'dispute_closed', 'key_expired', 'deadline_passed', 'capture_requested', 'cancel_requested',
-        'action_completed', 'redriven'
+        'action_completed', 'redriven', 'refund_requested', 'refund_updated'
     )),
     constraint payment_history_from_state_known check (from_state in (
         'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',
-        'awaiting_capture', 'canceling', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
+        'awaiting_capture', 'canceling', 'refunding', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
     )),
     constraint payment_history_to_state_known check (to_state in (
         'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',
-        'awaiting_capture', 'canceling', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
+        'awaiting_capture', 'canceling', 'refunding', 'succeeded', 'failed', 'canceled', 'expired', 'in_review'
     )),
     constraint payment_history_verdict_known check (verdict in ('applied', 'stale')),
     constraint payment_history_first_row_from_nowhere check (

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use workflow::decide::{self, DeadLetter, Decided, ReviewReason};
-use workflow::definition::{self, Activity, EventKind, Goal, State};
+use workflow::definition::{self, Activity, EventKind, Goal, Kind, State};
 use workflow::engine::operator::Redrive;
 use workflow::event::Actor;
 use workflow::history::{Fact, Hash, HistoryRow, Verdict};
@@ -53,8 +53,9 @@ pub fn payment(number: u64) -> Payment {
         return_url: None,
         description: None,
         metadata: BTreeMap::new(),
-        definition_version: definition::current().version,
+        definition_version: definition::current(Kind::Charge).version,
         created_at: at(0),
+        refund_of: None,
         state: State::Created,
         state_since: at(0),
         goal: Goal::Capture,
@@ -71,6 +72,7 @@ pub fn payment(number: u64) -> Payment {
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
         failure: None,
         next_action: None,
@@ -186,6 +188,8 @@ pub fn update(before: &Payment, change: impl FnOnce(&mut Payment)) -> Update {
         rows: vec![row],
         origin: Origin::Plain,
         dead_letter: None,
+        with: None,
+        opens: None,
     }
 }
 

@@ -110,6 +110,16 @@ impl Store for CrashStore {
         self.inner.history(id).await
     }
 
+    async fn refunds(
+        &self,
+        charge: PaymentId,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        self.alive().await;
+        self.inner.refunds(charge, after, limit).await
+    }
+
     async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {
         self.alive().await;
         self.inner.list(page).await

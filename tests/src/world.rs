@@ -1,6 +1,8 @@
 //! A whole FinCore for a test: a store, an engine, a worker driven by hand, the API on a loopback port, and the
 //! sandbox PSP behind the real gateway. The test owns the clock and delivers the webhooks.
 
+mod books;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +11,18 @@ use activities::gateway::{client::PspClient, stripe};
 use activities::psps::{Psp, Psps};
 use activities::worker::{Worker, WorkerOptions};
 use reqwest::StatusCode;
-use sandbox::{EntryKind, EventRecord, Sandbox, WebhookMode};
+use sandbox::{EventRecord, Sandbox, WebhookMode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
-use workflow::definition::{self, State};
 use workflow::engine::Engine;
-use workflow::history;
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::local_queue::NoQueue;
 use workflow::payment::Payment;
 use workflow::port::breakers::Breakers;
 use workflow::port::clock::{Clock, SystemRandom};
+use workflow::port::gateway::{Call, Operation, Outcome};
 use workflow::port::rate_limits::RateLimit;
 use workflow::port::store::Store;
 use workflow::shared::{Nothing, Shared};
@@ -41,6 +42,9 @@ pub const OTHER_PSP: &str = "sandbox_b";
 pub const LEASE: Duration = Duration::from_secs(61);
 /// Longer than the first backoffs.
 pub const BACKOFF: Duration = Duration::from_secs(10);
+
+/// How long a call made by hand may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Rounds of work after which a payment that is still due goes in circles.
 const MAX_ROUNDS: usize = 50;
@@ -316,6 +320,15 @@ impl World {
         panic!("the PSP did not answer the refund");
     }
 
+    /// Makes a call as a worker would that got this key prefix, and returns what came of it.
+    pub async fn call(&self, operation: Operation, payment: &Payment, key: &str) -> Outcome {
+        let psp = self.psps.get(&payment.psp).expect("the payment goes to a PSP of ours");
+        let key = format!("{key}-{operation}");
+        let request = psp.gateway.request(Call { operation, payment, key: &key });
+        let answer = psp.client.send(operation, request, CALL_TIMEOUT).await.expect("the sandbox answers");
+        psp.gateway.read(operation, payment, &answer)
+    }
+
     /// The payment as it stands.
     pub async fn payment(&self, id: PaymentId) -> Payment {
         self.store.load(&[id]).await.expect("the store answers").pop().flatten().expect("the payment exists")
@@ -352,45 +365,5 @@ impl World {
     pub async fn events(&self, id: PaymentId) -> Vec<EventRecord> {
         let reference = self.payment(id).await.psp_reference.expect("known at the PSP");
         self.sandbox.events().into_iter().filter(|event| event.payment_intent == reference).collect()
-    }
-
-    /// Ends a test: nothing due, nothing leased, every chain intact, and the PSP's books agree with ours.
-    pub async fn finish(self) {
-        let due = self.store.due(self.clock.now(), None, 10).await.expect("the store answers");
-        assert!(due.is_empty(), "a test ends with nothing due: {due:?}");
-        let mut after = None;
-        loop {
-            let page = self.store.walk(after, 100).await.expect("the store answers");
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            // Other worlds may share the database; their money is at other PSPs.
-            for payment in page.iter().filter(|payment| payment.merchant_id == self.merchant) {
-                assert!(!payment.is_leased(), "{} is still leased", payment.id);
-                assert_eq!(payment.next_wake_at.is_none(), definition::has_ended(payment.state), "{}", payment.id);
-                let rows = self.store.history(payment.id).await.expect("the store answers");
-                history::verify(payment, &rows).expect("the chain is intact");
-                self.agree(payment);
-            }
-        }
-    }
-
-    /// The PSP's books and our row tell the same story, and the money moved at most once.
-    pub fn agree(&self, payment: &Payment) {
-        let reference = payment.id.to_string();
-        let both = self.sandbox.ledger().into_iter().chain(self.other.ledger());
-        let entries: Vec<_> = both.filter(|entry| entry.reference.as_deref() == Some(&reference)).collect();
-        let of = |kind: EntryKind| entries.iter().filter(move |entry| entry.kind == kind);
-        let sum = |kind| of(kind).map(|entry| entry.amount_minor).sum::<i64>();
-        assert!(of(EntryKind::Authorized).count() <= 1, "{reference} was authorized more than once: {entries:?}");
-        assert!(of(EntryKind::Captured).count() <= 1, "{reference} was captured more than once: {entries:?}");
-        if payment.state == State::InReview {
-            return;
-        }
-        let captured = sum(EntryKind::Captured) - sum(EntryKind::CaptureFailed);
-        let refunded = sum(EntryKind::Refunded) - sum(EntryKind::RefundFailed);
-        assert_eq!(captured, payment.amount_captured_minor, "{reference}: {entries:?}");
-        assert_eq!(refunded, payment.amount_refunded_minor, "{reference}: {entries:?}");
-        let held = of(EntryKind::Authorized).count() > of(EntryKind::Voided).count() + of(EntryKind::Captured).count();
-        assert!(!held || !definition::has_ended(payment.state), "{reference} ended and holds money: {entries:?}");
     }
 }

@@ -38,7 +38,7 @@ crate::on_each_store! {
             assert!(told("reason").as_str().is_some_and(|reason| reason.ends_with("_exhausted")), "{}", told("reason"));
             assert!(!told("last_error").as_str().unwrap().is_empty());
             // Put it back as the queue's own policy would, beside one of another payment and one that nobody can read.
-            let other = json!({"v": 1, "payment": "ch_0197f3c2a1b47c6e8d5f00112233aabb", "seq": 1}).to_string();
+            let other = json!({"v": 1, "payment": "ch_0197f3c2a1b47c6e8d5f00112233aaba", "seq": 1}).to_string();
             for body in [letters[0].body.as_str(), &other, "not one of ours"] {
                 queue.emulator.sqs("SendMessage", json!({"QueueUrl": queue.dead_letter_url, "MessageBody": body})).await;
             }

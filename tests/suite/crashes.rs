@@ -1,7 +1,6 @@
 //! The process dies at every write of a charge, before it and after it; another one carries on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use activities::worker::Worker;
 use fincore_tests::crash::{Crash, CrashStore};
@@ -10,7 +9,7 @@ use serde_json::json;
 use workflow::definition::State;
 use workflow::engine::worker::{Claimed, Reported, Then};
 use workflow::event::Event;
-use workflow::port::gateway::{Call, Operation};
+use workflow::port::gateway::Operation;
 use workflow::port::queue::Wake;
 use workflow::port::store::Store;
 
@@ -31,6 +30,12 @@ async fn flow(world: &World, payment_method: &str, capture_method: &str, then: O
     if let Some(act) = then {
         world.post(&format!("/v1/charges/{id}/{act}"), "the-act", &json!({})).await;
         world.work().await;
+    }
+    if then == Some("refunds") && world.payment(id).await.amount_refund_pending_minor > 0 {
+        world.sandbox.settle();
+        for event in world.events(id).await {
+            world.deliver(&event).await;
+        }
     }
 }
 
@@ -64,6 +69,11 @@ async fn crash_everywhere(world: World, payment_method: &str, capture_method: &s
             let id = round.charge_as("the-key", payment_method, capture_method).await;
             let state = round.payment(id).await.state;
             assert_eq!(state, end, "{crash:?} {write}:\n{}", round.ledger(id).await);
+            if then == Some("refunds") {
+                let refunds = round.store.refunds(id, None, 10).await.unwrap();
+                let ends: Vec<State> = refunds.iter().map(|refund| refund.state).collect();
+                assert_eq!(ends, [State::Succeeded], "{crash:?} {write}:\n{}", round.ledger(id).await);
+            }
             round.finish().await;
         }
     }
@@ -86,6 +96,14 @@ crate::on_each_store! {
 
     async fn a_crash_at_any_write_of_a_charge_driven_by_webhooks_changes_nothing(world: World) {
         crash_everywhere(world, "pm_sandbox_processing", "automatic", None, State::Succeeded).await;
+    }
+
+    async fn a_crash_at_any_write_of_a_refunded_charge_changes_nothing(world: World) {
+        crash_everywhere(world, "pm_card_visa", "automatic", Some("refunds"), State::Succeeded).await;
+    }
+
+    async fn a_crash_at_any_write_of_a_refund_driven_by_webhooks_changes_nothing(world: World) {
+        crash_everywhere(world, "pm_card_pendingRefund", "automatic", Some("refunds"), State::Succeeded).await;
     }
 
     async fn two_workers_on_the_same_payments_charge_each_once(world: World) {
@@ -113,13 +131,10 @@ crate::on_each_store! {
         world.work_patiently().await;
         assert_eq!(world.payment(id).await.state, State::Succeeded);
         // It makes its calls all the same, under the same keys, and reports.
-        let psp = world.psps.get("sandbox").unwrap();
         for operation in [Operation::Register, Operation::Authorize] {
             let mut payment = slow.payment.clone();
             payment.psp_reference = world.payment(id).await.psp_reference;
-            let key = format!("{}-{operation}", slow.key);
-            let request = psp.gateway.request(Call { operation, payment: &payment, key: &key });
-            psp.client.send(operation, request, Duration::from_secs(5)).await.unwrap();
+            world.call(operation, &payment, &slow.key).await;
         }
         let event = Event::Registered { psp_reference: "pi_other".to_owned() };
         let reported = world.engine.report(*slow, event, None, Then::GoOn).await.unwrap();
@@ -139,11 +154,8 @@ crate::on_each_store! {
                 world.work().await;
             }
             let payment = world.payment(id).await;
-            let psp = world.psps.get("sandbox").unwrap();
             for operation in [Operation::Register, Operation::Authorize, last, Operation::Inquire] {
-                let key = format!("{id}-1-{operation}");
-                let request = psp.gateway.request(Call { operation, payment: &payment, key: &key });
-                psp.client.send(operation, request, Duration::from_secs(5)).await.unwrap();
+                world.call(operation, &payment, &format!("{id}-1")).await;
             }
             world.work().await;
             assert_eq!(world.payment(id).await, payment);

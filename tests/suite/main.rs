@@ -89,6 +89,7 @@ mod production;
 mod queues;
 mod redis_outages;
 mod redis_processes;
+mod refunds;
 mod requests;
 mod sandbox_scenarios;
 mod settlements;

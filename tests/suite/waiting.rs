@@ -77,7 +77,7 @@ on_each_store! {
         assert!(begun.elapsed() >= Duration::from_secs(1));
         let (status, problem) = world.get(&format!("/v1/charges/{id}?wait=61")).await;
         assert_eq!((status, &problem["param"]), (StatusCode::BAD_REQUEST, &json!("wait")));
-        let (status, _) = world.get("/v1/charges/ch_0197f3c2a1b47c6e8d5f00112233aabb?wait=60").await;
+        let (status, _) = world.get("/v1/charges/ch_0197f3c2a1b47c6e8d5f00112233aaba?wait=60").await;
         assert_eq!(status, StatusCode::NOT_FOUND, "nobody waits for what is not there");
         world.work().await;
         world.finish().await;

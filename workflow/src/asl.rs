@@ -7,9 +7,8 @@
 //! Not here: running it. That needs the Step Functions adapter.
 
 use serde_json::{Map, Value, json};
-use strum::VariantArray;
 
-use crate::definition::{self, ActivityRow, Definition, State, StateKind, StateRow};
+use crate::definition::{self, ActivityRow, Definition, Kind, State, StateKind, StateRow};
 
 /// Goes where the engine says the payment stands.
 const ROUTE: &str = "Route";
@@ -20,12 +19,12 @@ const GRACE_SECONDS: u64 = 60;
 /// The document, pretty-printed, with a newline at the end.
 #[must_use]
 pub fn render() -> String {
-    let definition = definition::current();
+    let definition = definition::current(Kind::Charge);
     let mut states = Map::new();
-    for row in &definition.states {
+    for row in definition.reached() {
         states.insert(name(row.state), state(definition, row));
     }
-    states.insert(ROUTE.into(), route());
+    states.insert(ROUTE.into(), route(definition));
     states.insert("UnknownState".into(), json!({
         "Type": "Fail",
         "Error": "UnknownState",
@@ -50,7 +49,7 @@ fn state(definition: &Definition, row: &StateRow) -> Value {
         }
         StateKind::Waits { deadline_ms, .. } => task(row, deadline_ms / 1_000 + GRACE_SECONDS, None),
         // A payment that failed is a workflow that succeeded: the execution's output tells which.
-        StateKind::Ended => json!({ "Type": "Succeed", "Comment": row.operators }),
+        StateKind::Ended | StateKind::Outside => json!({ "Type": "Succeed", "Comment": row.operators }),
     }
 }
 
@@ -111,10 +110,10 @@ fn longest_stay_seconds(activity: &ActivityRow) -> u64 {
     (elapsed_ms + activity.lease_ms) / 1_000 + GRACE_SECONDS
 }
 
-fn route() -> Value {
-    let choices: Vec<Value> = State::VARIANTS
-        .iter()
-        .map(|state| json!({ "Variable": "$.report.state", "StringEquals": state, "Next": name(*state) }))
+fn route(definition: &Definition) -> Value {
+    let choices: Vec<Value> = definition
+        .reached()
+        .map(|row| json!({ "Variable": "$.report.state", "StringEquals": row.state, "Next": name(row.state) }))
         .collect();
     json!({ "Type": "Choice", "Choices": choices, "Default": "UnknownState" })
 }

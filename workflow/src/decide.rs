@@ -118,6 +118,7 @@ pub fn start(mut payment: Payment, actor: &Actor) -> Step {
         psp: payment.psp.clone(),
         payment_method: payment.payment_method.clone(),
         definition_version: payment.definition_version,
+        refund_of: payment.refund_of.clone(),
     };
     let fact = Fact {
         at: payment.created_at,
@@ -208,6 +209,11 @@ fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp
     {
         return Way::Refused("the amount to capture is more than what is authorized");
     }
+    if let Event::RefundRequested { money, .. } = event
+        && !(1..=payment.refundable_minor()).contains(&money.amount_minor)
+    {
+        return Way::Refused("not so much is left to give back; refunds under way count as given back");
+    }
     if is_told_again(payment, event) {
         return Way::Old("the PSP has told this of the refund before, or something later");
     }
@@ -271,8 +277,13 @@ fn go(
     match next {
         Next::To(state) => {
             enter(definition, after, state, now, random);
-            if let (State::Failed, Event::Declined { failure } | Event::Rejected { failure }) = (state, event) {
-                after.failure = Some(failure.clone());
+            match (state, event) {
+                (
+                    State::Failed,
+                    Event::Declined { failure } | Event::Rejected { failure } | Event::RefundFailed { failure, .. },
+                ) => after.failure = Some(failure.clone()),
+                (State::Succeeded, _) => after.failure = None,
+                (_, _) => {}
             }
         }
         Next::Reverse => {
@@ -299,7 +310,7 @@ fn go(
             StateKind::Waits { deadline_ms, .. } if event.kind() == EventKind::DeadlinePassed => {
                 after.next_wake_at = Some(later(now, deadline_ms));
             }
-            StateKind::Works(_) | StateKind::Waits { .. } | StateKind::Ended => {}
+            StateKind::Works(_) | StateKind::Waits { .. } | StateKind::Ended | StateKind::Outside => {}
         },
     }
     if let Event::AttemptStarted { activity, lease_until, .. } = event {
@@ -358,7 +369,7 @@ fn enter(definition: &Definition, payment: &mut Payment, state: State, now: Time
         payment.action_result = None;
     }
     payment.next_wake_at = match definition.state(state).kind {
-        StateKind::Ended => None,
+        StateKind::Ended | StateKind::Outside => None,
         StateKind::Waits { deadline_ms, .. } => Some(later(now, deadline_ms)),
         StateKind::Works(activity) if from == State::Reconciling && payment.claims > CLAIMS_BEFORE_SLOWING_DOWN => {
             let rounds = count(payment.claims - CLAIMS_BEFORE_SLOWING_DOWN);

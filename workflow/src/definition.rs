@@ -7,10 +7,11 @@
 //!
 //! Not here: applying a rule to a payment ([`crate::decide`]) and storing the result ([`crate::engine`]).
 
+mod activities_v1;
 mod charge_v1;
-mod charge_v1_activities;
 mod charge_v1_rules;
 pub mod digest;
+mod refund_v1;
 mod rules;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,17 @@ use strum::{Display, EnumCount, EnumIter, EnumString, IntoStaticStr, VariantArra
 
 pub use crate::event::EventKind;
 use crate::retry::RetryPolicy;
-pub use rules::{AttemptRules, NewsRules, Next, RequestRules, Rule, StateRow};
+pub use rules::{AttemptRules, NewsRules, Next, RefundRules, RequestRules, Rule, StateRow};
+
+/// What kind of payment it is: which workflow it goes through.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Display, EnumIter, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Kind {
+    /// Takes money.
+    Charge,
+    /// Gives money of a charge back.
+    Refund,
+}
 
 /// Where a payment stands. Each name says what the payment waits for.
 #[derive(
@@ -58,7 +69,9 @@ pub enum State {
     AwaitingCapture,
     /// The void (or, when money moved after the end, the refund) is due or under way.
     Canceling,
-    /// The money was captured.
+    /// The refund is due or under way. Only refunds are ever here.
+    Refunding,
+    /// The money was captured; that of a refund was given back.
     Succeeded,
     /// The PSP refused; no money moved.
     Failed,
@@ -95,13 +108,25 @@ pub enum Goal {
     Hold,
     /// Release the money: the client canceled.
     Cancel,
-    /// Undo money that moved after the payment had ended.
+    /// Give money back: it moved after the payment had ended, or that is what the payment is for.
     Reverse,
 }
 
 /// Work that a worker does for a payment. Each is safe to run twice.
 #[derive(
-    Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, Display, EnumIter, EnumString, IntoStaticStr,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Debug,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumCount,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -114,6 +139,8 @@ pub enum Activity {
     Finalize,
     /// Void the authorization, or refund money that was captured against the goal.
     Cancel,
+    /// Give captured money back, because the client asked for a refund.
+    Refund,
 }
 
 /// Why an activity is tried again; each class has a policy of its own.
@@ -143,6 +170,8 @@ pub enum StateKind {
     },
     /// The payment has ended.
     Ended,
+    /// Payments of this kind never come here.
+    Outside,
 }
 
 /// How one activity is run.
@@ -178,6 +207,8 @@ impl ActivityRow {
 /// A version of the workflow of one kind of payment.
 #[derive(Debug)]
 pub struct Definition {
+    /// The kind of payment.
+    pub kind: Kind,
     /// What a payment pins when it starts.
     pub version: i32,
     /// SHA-256 of the table's content, committed: an edit of a released version fails the tests.
@@ -185,7 +216,7 @@ pub struct Definition {
     /// One row a state, in the order of [`State`].
     pub states: [StateRow; State::COUNT],
     /// One row an activity, in the order of [`Activity`].
-    pub activities: [ActivityRow; 4],
+    pub activities: [ActivityRow; Activity::COUNT],
     /// Claims since the start or the last redrive after which a payment goes to review: the bound of every loop
     /// in the table, and of workers that die of one payment again and again.
     pub max_claims: i32,
@@ -198,6 +229,17 @@ impl Definition {
         &self.states[state as usize]
     }
 
+    /// The rows of the states that payments of this kind come to.
+    pub fn reached(&self) -> impl Iterator<Item = &StateRow> {
+        self.states.iter().filter(|row| !matches!(row.kind, StateKind::Outside))
+    }
+
+    /// The rows of the activities that payments of this kind need.
+    pub fn runs(&self) -> impl Iterator<Item = &ActivityRow> {
+        let needed = |row: &&ActivityRow| self.states.iter().any(|state| state.activity() == Some(row.activity));
+        self.activities.iter().filter(needed)
+    }
+
     /// The row of an activity.
     #[must_use]
     pub const fn activity(&self, activity: Activity) -> &ActivityRow {
@@ -208,22 +250,32 @@ impl Definition {
 /// The charge workflow in every version that payments may have pinned, oldest first.
 pub const CHARGE: [&Definition; 1] = [&charge_v1::DEFINITION];
 
-/// The version that new charges pin.
+/// The refund workflow, likewise.
+pub const REFUND: [&Definition; 1] = [&refund_v1::DEFINITION];
+
+/// The version that new payments of this kind pin.
 #[must_use]
-pub const fn current() -> &'static Definition {
-    CHARGE[CHARGE.len() - 1]
+pub const fn current(kind: Kind) -> &'static Definition {
+    match kind {
+        Kind::Charge => CHARGE[CHARGE.len() - 1],
+        Kind::Refund => REFUND[REFUND.len() - 1],
+    }
 }
 
 /// The definition a payment has pinned; `None` when this binary does not know that version.
 #[must_use]
-pub fn pinned(version: i32) -> Option<&'static Definition> {
-    CHARGE.into_iter().find(|definition| definition.version == version)
+pub fn pinned(kind: Kind, version: i32) -> Option<&'static Definition> {
+    let versions: &[&Definition] = match kind {
+        Kind::Charge => &CHARGE,
+        Kind::Refund => &REFUND,
+    };
+    versions.iter().copied().find(|definition| definition.version == version)
 }
 
-/// Whether a payment in this state has ended, in the current definition.
+/// Whether a payment in this state has ended, whatever its kind.
 #[must_use]
 pub const fn has_ended(state: State) -> bool {
-    matches!(current().state(state).kind, StateKind::Ended)
+    matches!(current(Kind::Charge).state(state).kind, StateKind::Ended)
 }
 
 /// Whether a payment in this state stays there until its client, their customer or an operator acts, or for good: what
@@ -244,6 +296,7 @@ pub const fn rests(state: State) -> bool {
         | State::Reconciling
         | State::Finalizing
         | State::AwaitingCapture
-        | State::Canceling => false,
+        | State::Canceling
+        | State::Refunding => false,
     }
 }

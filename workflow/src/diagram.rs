@@ -8,26 +8,36 @@ use std::fmt::Write as _;
 
 use strum::VariantArray;
 
-use crate::definition::{self, Definition, EventKind, Goal, Next, Rule, State, StateKind};
+use crate::definition::{self, Definition, EventKind, Goal, Kind, Next, Rule, State, StateKind};
 use crate::retry::RetryPolicy;
 use crate::timeline::duration;
 
 /// The page.
 #[must_use]
 pub fn render() -> String {
-    let definition = definition::current();
-    let mut page = format!(
+    let mut page = String::from(
         "<!-- Generated from the workflow definition by `cargo xtask generate`; do not edit. -->\n\
-         # The charge workflow\n\n\
-         Version {}, content `{}`. A payment keeps the version it started with.\n\n\
-         ## Diagram\n\n{}\n## States\n\n{}\n## Rules\n\n{}\n## Activities and retries\n\n{}",
-        definition.version,
-        definition.digest,
-        diagram(definition),
-        states(definition),
-        rules(definition),
-        activities(definition),
+         # The workflows\n\n\
+         A charge takes money, a refund gives money of a charge back. Each is a payment with a workflow of its own, and keeps \
+         the version it started with.\n",
     );
+    for kind in Kind::VARIANTS {
+        let definition = definition::current(*kind);
+        line(
+            &mut page,
+            &format!(
+                "\n## The {kind} workflow\n\n\
+                 Version {}, content `{}`.\n\n\
+                 ### Diagram\n\n{}\n### States\n\n{}\n### Rules\n\n{}\n### Activities and retries\n\n{}",
+                definition.version,
+                definition.digest,
+                diagram(definition),
+                states(definition),
+                rules(definition),
+                activities(definition),
+            ),
+        );
+    }
     page.truncate(page.trim_end().len());
     page.push('\n');
     page
@@ -41,7 +51,7 @@ fn line(page: &mut String, line: &str) {
 /// The moves between states as a Mermaid diagram; events that lead the same way share an arrow.
 fn diagram(definition: &Definition) -> String {
     let mut arrows: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
-    for row in &definition.states {
+    for row in definition.reached() {
         for event in EventKind::VARIANTS {
             for goal in [Goal::Capture, Goal::Hold, Goal::Cancel] {
                 if is_rare(row.state, *event) {
@@ -71,7 +81,7 @@ fn diagram(definition: &Definition) -> String {
         let events: Vec<&str> = events.iter().map(String::as_str).collect();
         line(&mut text, &format!("    {from} --> {to}: {}", events.join(", ")));
     }
-    for row in &definition.states {
+    for row in definition.reached() {
         if matches!(row.kind, StateKind::Ended) {
             line(&mut text, &format!("    {} --> [*]", row.state));
         }
@@ -89,7 +99,12 @@ fn is_rare(state: State, event: EventKind) -> bool {
     let unasked = matches!(event, EventKind::Captured | EventKind::Voided);
     let asked = matches!(
         state,
-        State::Finalizing | State::AwaitingCapture | State::Canceling | State::Reconciling | State::AwaitingWebhook
+        State::Finalizing
+            | State::AwaitingCapture
+            | State::Canceling
+            | State::Reconciling
+            | State::AwaitingWebhook
+            | State::Refunding
     );
     let requested = matches!(event, EventKind::AttemptStarted | EventKind::CancelRequested);
     (state == State::Created && !requested) || (unasked && !asked)
@@ -97,14 +112,14 @@ fn is_rare(state: State, event: EventKind) -> bool {
 
 fn states(definition: &Definition) -> String {
     let mut text = String::from("| state | kind | until | what operators should know |\n|---|---|---|---|\n");
-    for row in &definition.states {
+    for row in definition.reached() {
         let (kind, until) = match row.kind {
             StateKind::Works(activity) => (format!("activity `{activity}`"), "its retry policy ends".to_owned()),
             StateKind::Waits { deadline_ms, meaning } => {
                 let deadline = duration(i64::try_from(deadline_ms).unwrap_or(i64::MAX));
                 ("waits".to_owned(), format!("{deadline}, then {meaning}"))
             }
-            StateKind::Ended => ("ended".to_owned(), "–".to_owned()),
+            StateKind::Ended | StateKind::Outside => ("ended".to_owned(), "–".to_owned()),
         };
         line(&mut text, &format!("| `{}` | {kind} | {until} | {} |", row.state, row.operators));
     }
@@ -114,10 +129,10 @@ fn states(definition: &Definition) -> String {
 fn rules(definition: &Definition) -> String {
     let mut text = String::from(
         "*Stale* news is recorded and changes nothing; *refused* events are not recorded. A move by goal depends on \
-         what the client wants: capture, hold (manual capture), cancel, or reverse (undo money that moved after the end).\n",
+         what the client wants: capture, hold (manual capture), cancel, or reverse (give money back).\n",
     );
-    for row in &definition.states {
-        line(&mut text, &format!("\n### {}\n\n| event | what it does |\n|---|---|", row.state));
+    for row in definition.reached() {
+        line(&mut text, &format!("\n#### {}\n\n| event | what it does |\n|---|---|", row.state));
         for event in EventKind::VARIANTS {
             line(&mut text, &format!("| `{event}` | {} |", rule(row.rule(*event))));
         }
@@ -169,7 +184,7 @@ fn activities(definition: &Definition) -> String {
         definition.max_claims
     );
     let ms = |ms: u64| duration(i64::try_from(ms).unwrap_or(i64::MAX));
-    for row in &definition.activities {
+    for row in definition.runs() {
         for (class, policy) in [("not_sent", row.not_sent), ("throttled", row.throttled), ("unknown", row.unknown)] {
             let told =
                 if policy.max_attempts > 1 { told(&policy) } else { "never repeated: asked instead | | | |".into() };

@@ -16,15 +16,16 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::decide::{Decision, Occurrence, ReviewReason, Step, decide};
-use crate::definition::{self, EventKind, State};
+use crate::definition::{Definition, EventKind, State};
+use crate::event::{Actor, Event};
 use crate::group_commit::Lane;
 use crate::ids::PaymentId;
-use crate::payment::Payment;
+use crate::payment::{Payment, RefundOf, RefundStatus};
 use crate::port::clock::{Clock, Random};
 use crate::port::gateway::Capabilities;
 use crate::port::moves::{Moved, Moves};
 use crate::port::queue::{Queue, Wake};
-use crate::port::store::{NewPayment, Origin, Started, Store, StoreError, Update, Updated};
+use crate::port::store::{NewPayment, Opened, Origin, Started, Store, StoreError, Update, Updated};
 use crate::shared::Nothing;
 use crate::trace::TraceContext;
 
@@ -166,36 +167,76 @@ impl Engine {
     }
 
     fn decide(&self, payment: &Payment, occurrence: &Occurrence, now: Timestamp) -> Result<Decision, EngineError> {
-        let definition = definition::pinned(payment.definition_version)
-            .ok_or(EngineError::UnknownVersion(payment.definition_version))?;
-        Ok(decide(definition, payment, occurrence, now, self.random.next()))
+        Ok(decide(known(payment)?, payment, occurrence, now, self.random.next()))
     }
 
-    /// Writes one step or two from `before` on, and afterwards says what follows.
+    /// Writes one step or two from `before` on, and afterwards says what follows. When that changes how a refund's money
+    /// counts, its charge is moved in the same transaction.
     async fn write(&self, before: &Payment, steps: Vec<Step>, origin: Origin) -> Result<Updated, EngineError> {
-        let news: Vec<News> = steps.iter().map(News::of).collect();
-        let dead_letter = steps.iter().find_map(|step| step.dead_letter.clone());
-        let mut last = None;
-        let mut rows = Vec::with_capacity(steps.len());
-        for step in steps {
-            last = Some(step.payment);
-            rows.push(step.row);
-        }
-        let Some(payment) = last else { return Ok(Updated::Applied) };
-        let moved = Moved { payment_id: payment.id, seq: payment.seq, state: payment.state };
-        let (expected_seq, expected_fence) = (before.seq, before.fence);
-        let is_news = before.psp_reference != payment.psp_reference;
-        let learned_reference = if is_news { payment.psp_reference.clone() } else { None };
-        let update = Update { expected_seq, expected_fence, payment, rows, origin, learned_reference, dead_letter };
+        let Some(after) = steps.last().map(|step| step.payment.clone()) else { return Ok(Updated::Applied) };
+        // On the heap, both: whoever moves a payment would carry them along.
+        let with = match &after.refund_of {
+            Some(of) => Box::pin(self.settled_with(of, before, &after)).await?,
+            None => None,
+        };
+        Box::pin(self.write_with(Change { before: before.clone(), steps }, with, None, origin)).await
+    }
+
+    /// Writes changes that belong together, and perhaps a refund that begins with them: all or nothing.
+    async fn write_with(
+        &self,
+        change: Change,
+        with: Option<Change>,
+        opens: Option<Step>,
+        origin: Origin,
+    ) -> Result<Updated, EngineError> {
+        let changes = || [Some(&change), with.as_ref()].into_iter().flatten();
+        let told: Vec<(PaymentId, News)> =
+            changes().flat_map(|change| &change.steps).map(|step| (step.payment.id, News::of(step))).collect();
+        let moved: Vec<Moved> = changes().filter_map(Change::moved).collect();
+        let Some(update) = change.into_update(origin) else { return Ok(Updated::Applied) };
+        let update = Update {
+            with: with.and_then(|change| change.into_update(Origin::Plain)).map(Box::new),
+            opens: opens.map(|step| Box::new(Opened { payment: step.payment, row: step.row })),
+            ..update
+        };
         let updated = self.updates.commit(update).await?;
         if updated == Updated::Applied {
-            news.iter().for_each(|news| news.announce(moved.payment_id));
-            if news.iter().any(|news| news.dead_letter.is_some()) {
+            told.iter().for_each(|(payment, news)| news.announce(*payment));
+            if told.iter().any(|(_, news)| news.dead_letter.is_some()) {
                 self.letters.send_modify(|written| *written += 1);
             }
-            self.moves.announce(moved).await;
+            for moved in moved {
+                self.moves.announce(moved).await;
+            }
         }
         Ok(updated)
+    }
+
+    /// What a refund's move does to its charge, when it changes how the refund's money counts.
+    async fn settled_with(
+        &self,
+        of: &RefundOf,
+        before: &Payment,
+        after: &Payment,
+    ) -> Result<Option<Change>, EngineError> {
+        let (was, is) = (RefundStatus::of(before.state), RefundStatus::of(after.state));
+        if was == is {
+            return Ok(None);
+        }
+        let event = Event::RefundUpdated {
+            refund: after.id,
+            money: after.asked(),
+            was,
+            is,
+            psp_refund: after.psp_reference.clone(),
+        };
+        let charge = self.load(of.charge).await?.ok_or(EngineError::NotFound)?;
+        let occurrence = Occurrence { event, actor: Actor::Refund(after.id), payload_hash: None };
+        match self.decide(&charge, &occurrence, self.now())? {
+            Decision::Record(step) => Ok(Some(Change { before: charge, steps: vec![*step] })),
+            Decision::Illegal(why) => Err(EngineError::Illegal { state: charge.state, why }),
+        }
     }
 
     /// Tells the queue about a payment that is due. The row is committed, so a queue that is down costs only time.
@@ -211,6 +252,51 @@ impl Engine {
         };
         self.queue.tell(vec![wake]);
     }
+}
+
+/// A payment and the steps it takes from there.
+struct Change {
+    before: Payment,
+    steps: Vec<Step>,
+}
+
+impl Change {
+    fn moved(&self) -> Option<Moved> {
+        let payment = &self.steps.last()?.payment;
+        Some(Moved { payment_id: payment.id, seq: payment.seq, state: payment.state })
+    }
+
+    fn into_update(self, origin: Origin) -> Option<Update> {
+        let Self { before, steps } = self;
+        let dead_letter = steps.iter().find_map(|step| step.dead_letter.clone());
+        let mut last = None;
+        let mut rows = Vec::with_capacity(steps.len());
+        for step in steps {
+            last = Some(step.payment);
+            rows.push(step.row);
+        }
+        let payment = last?;
+        let is_news = before.psp_reference != payment.psp_reference;
+        let learned_reference = if is_news { payment.psp_reference.clone() } else { None };
+        let (expected_seq, expected_fence) = (before.seq, before.fence);
+        let (with, opens) = (None, None);
+        Some(Update {
+            expected_seq,
+            expected_fence,
+            payment,
+            rows,
+            origin,
+            learned_reference,
+            dead_letter,
+            with,
+            opens,
+        })
+    }
+}
+
+/// The definition a payment has pinned.
+fn known(payment: &Payment) -> Result<&'static Definition, EngineError> {
+    payment.definition().ok_or(EngineError::UnknownVersion(payment.definition_version))
 }
 
 /// What is told of a step once it is written.

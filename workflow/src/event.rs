@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumCount, EnumDiscriminants, EnumIter, EnumString, IntoStaticStr, VariantArray};
 
 use crate::definition::{Activity, Goal, State};
-use crate::ids::MerchantId;
+use crate::ids::{MerchantId, PaymentId};
 use crate::money::Money;
-use crate::payment::{CaptureMethod, Failure, NextAction, Payment};
+use crate::payment::{CaptureMethod, Failure, NextAction, Payment, RefundOf, RefundStatus};
 use crate::port::gateway::{News, Outcome, Standing};
 
 /// Something that happened. The variant's name, in snake case, is its name in history.
@@ -39,6 +39,9 @@ pub enum Event {
         payment_method: String,
         /// The workflow version it runs by.
         definition_version: i32,
+        /// What it gives back, when it is a refund.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refund_of: Option<RefundOf>,
     },
     /// A worker claimed the payment and is about to call the PSP: the write-ahead intent.
     AttemptStarted {
@@ -218,6 +221,30 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         decided: Option<String>,
     },
+    /// The client asks for money of this charge back: a refund begins, in the same transaction.
+    RefundRequested {
+        /// The refund.
+        refund: PaymentId,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+    },
+    /// A refund of this charge has come to its end, or to another end than it had come to: its money counts otherwise
+    /// from now on. Written in the transaction that moves the refund.
+    RefundUpdated {
+        /// The refund.
+        refund: PaymentId,
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+        /// How its money was counted before.
+        was: RefundStatus,
+        /// How it is counted now.
+        is: RefundStatus,
+        /// The PSP's name for the refund, when it has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        psp_refund: Option<String>,
+    },
 }
 
 impl Event {
@@ -316,6 +343,22 @@ impl Event {
                 }
             }
             Standing::Voided { psp_reference } => Self::Voided { psp_reference },
+            Standing::Refunded { money, psp_refund } if payment.refund_of.is_some() => {
+                let expected = payment.asked();
+                match psp_refund {
+                    None if money == expected => Self::Refunded { money, psp_refund },
+                    Some(name) if money == expected && is_ours(&name) => {
+                        Self::Refunded { money, psp_refund: Some(name) }
+                    }
+                    Some(psp_reference) => {
+                        Self::AmountsDisagree { psp_reference, expected, seen: money, captured: false }
+                    }
+                    None => Self::Unknown {
+                        why: Unknown::Unreadable,
+                        detail: format!("a refund of {money} without a name, where {expected} was asked"),
+                    },
+                }
+            }
             // Whatever it says, it was said before: the table need not look at its amount again.
             Standing::Refunded { money, psp_refund } if payment.refunds.know(psp_refund.as_deref()) => {
                 Self::Refunded { money, psp_refund }
@@ -384,6 +427,8 @@ pub enum Actor {
     Clock,
     /// A person, by name.
     Operator(String),
+    /// A refund of this charge.
+    Refund(PaymentId),
 }
 
 impl std::fmt::Display for Actor {
@@ -394,6 +439,7 @@ impl std::fmt::Display for Actor {
             Self::Psp(name) => write!(f, "psp:{name}"),
             Self::Clock => f.write_str("clock"),
             Self::Operator(name) => write!(f, "operator:{name}"),
+            Self::Refund(id) => write!(f, "refund:{id}"),
         }
     }
 }

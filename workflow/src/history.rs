@@ -16,7 +16,7 @@ use strum::{Display, EnumString, IntoStaticStr};
 
 use crate::definition::{EventKind, State};
 use crate::ids::PaymentId;
-use crate::payment::Refunds;
+use crate::payment::{RefundCounts, RefundStatus, Refunds};
 
 /// Names the rules by which rows are hashed; a change of the rules gets a new one.
 const FORMAT: &[u8] = b"fincore-history-1";
@@ -220,6 +220,7 @@ struct Amounts {
     authorized: i64,
     captured: i64,
     refunded: i64,
+    refund_pending: i64,
     charged_back: i64,
     refunds: Refunds,
 }
@@ -228,8 +229,26 @@ impl Amounts {
     fn told_by<'a>(facts: impl Iterator<Item = &'a Fact>) -> Self {
         facts.fold(Self::default(), |amounts, fact| {
             let told = fact.data.get("amount_minor").and_then(Value::as_i64).unwrap_or_default();
-            amounts.after(fact.event, told, fact.data.get("psp_refund").and_then(Value::as_str))
+            let text = |name: &str| fact.data.get(name).and_then(Value::as_str);
+            let status = |name: &str| text(name).and_then(|word| word.parse().ok());
+            match (fact.event, status("was"), status("is")) {
+                (EventKind::RefundUpdated, Some(was), Some(is)) => {
+                    amounts.recounted(told, (was, is), text("psp_refund"))
+                }
+                (event, _, _) => amounts.after(event, told, text("psp_refund")),
+            }
         })
+    }
+
+    fn recounted(self, amount: i64, ends: (RefundStatus, RefundStatus), psp_refund: Option<&str>) -> Self {
+        let mut refunds = self.refunds;
+        let counts = RefundCounts {
+            captured_minor: self.captured,
+            refunded_minor: self.refunded,
+            pending_minor: self.refund_pending,
+        };
+        let counts = refunds.recount(counts, amount, ends, psp_refund);
+        Self { refunded: counts.refunded_minor, refund_pending: counts.pending_minor, refunds, ..self }
     }
 
     fn after(mut self, event: EventKind, amount: i64, psp_refund: Option<&str>) -> Self {
@@ -245,6 +264,8 @@ impl Amounts {
             self.refunded = self.refunded.saturating_add(amount).min(self.captured);
         } else if event == EventKind::RefundFailed && self.refunds.fail(psp_refund) {
             self.refunded = (self.refunded - amount).max(0);
+        } else if event == EventKind::RefundRequested {
+            self.refund_pending += amount;
         } else if event == EventKind::ChargedBack {
             self.charged_back = self.charged_back.saturating_add(amount);
         } else if event == EventKind::ChargebackReversed {
@@ -255,7 +276,7 @@ impl Amounts {
 }
 
 /// Compares the columns that say whose money it is, and how much of it moved, with what the rows tell.
-fn compare(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(), BrokenChain> {
+fn compare<'a>(payment: &crate::payment::Payment, rows: &'a [HistoryRow]) -> Result<(), BrokenChain> {
     let started = rows.first().map_or(&Value::Null, |row| &row.fact.data);
     let applied: Vec<&Fact> =
         rows.iter().map(|row| &row.fact).filter(|fact| fact.verdict == Verdict::Applied).collect();
@@ -274,13 +295,18 @@ fn compare(payment: &crate::payment::Payment, rows: &[HistoryRow]) -> Result<(),
     let amounts = Amounts::told_by(applied.iter().copied());
     // The first reference that was learned at this PSP account is the one that is kept.
     let here = applied.iter().skip(failed_over.map_or(0, |last| last + 1));
-    let reference = { here }.find_map(|fact| fact.data.get("psp_reference").and_then(Value::as_str));
+    let name = if payment.refund_of.is_some() { "psp_refund" } else { "psp_reference" };
+    let named = |fact: &'a Fact, key: &str| fact.data.get(key).and_then(Value::as_str);
+    let reference = { here }.find_map(|fact| named(fact, "psp_reference").or_else(|| named(fact, name)));
+    let refund_of = started.get("refund_of").cloned().unwrap_or_default();
     let told = [
+        ("refund_of", refund_of == payment.refund_of.as_ref().map_or(Value::Null, |of| json!(of))),
         ("psp", destination.get("psp") == Some(&json!(payment.psp))),
         ("payment_method", destination.get("payment_method") == Some(&json!(payment.payment_method))),
         ("amount_authorized", payment.amount_authorized_minor == amounts.authorized),
         ("amount_captured", payment.amount_captured_minor == amounts.captured),
         ("amount_refunded", payment.amount_refunded_minor == amounts.refunded),
+        ("amount_refund_pending", payment.amount_refund_pending_minor == amounts.refund_pending),
         ("refunds", payment.refunds == amounts.refunds),
         ("amount_charged_back", payment.amount_charged_back_minor == amounts.charged_back),
         ("psp_reference", payment.psp_reference.as_deref() == reference),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
-use crate::definition::{Activity, Goal, State};
+use crate::definition::{self, Activity, Definition, Goal, Kind, State};
 use crate::history::Hash;
 use crate::ids::{MerchantId, PaymentId};
 use crate::money::{Currency, Money};
@@ -165,6 +165,109 @@ impl Refunds {
         psp_refund
             .is_none_or(|name| self.0.insert(name.to_owned(), RefundStanding::Failed) == Some(RefundStanding::Counted))
     }
+
+    /// Counts the money of one of our own refunds otherwise than before. The PSP may have told the charge of it as well, as
+    /// of a refund that somebody made there: by its name it is counted once.
+    #[must_use]
+    pub(crate) fn recount(
+        &mut self,
+        mut counts: RefundCounts,
+        amount_minor: i64,
+        (was, is): (RefundStatus, RefundStatus),
+        psp_refund: Option<&str>,
+    ) -> RefundCounts {
+        let is_counted =
+            |refunds: &Self| psp_refund.and_then(|name| refunds.0.get(name)) == Some(&RefundStanding::Counted);
+        match was {
+            RefundStatus::Pending => counts.pending_minor = (counts.pending_minor - amount_minor).max(0),
+            RefundStatus::Succeeded => {
+                if !self.have_failed(psp_refund) {
+                    counts.refunded_minor = (counts.refunded_minor - amount_minor).max(0);
+                }
+                psp_refund.and_then(|name| self.0.remove(name));
+            }
+            RefundStatus::Failed => {}
+        }
+        match is {
+            RefundStatus::Pending => counts.pending_minor += amount_minor,
+            RefundStatus::Succeeded => {
+                if !is_counted(self) {
+                    counts.refunded_minor = counts.captured_minor.min(counts.refunded_minor + amount_minor);
+                }
+                psp_refund.map(|name| self.0.insert(name.to_owned(), RefundStanding::Counted));
+            }
+            RefundStatus::Failed => {}
+        }
+        counts
+    }
+}
+
+/// What a charge counts of its refunds, in minor units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RefundCounts {
+    pub(crate) captured_minor: i64,
+    pub(crate) refunded_minor: i64,
+    pub(crate) pending_minor: i64,
+}
+
+/// What a refund gives back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefundOf {
+    /// Money of this charge.
+    pub charge: PaymentId,
+    /// The PSP's name for that charge.
+    pub psp_reference: String,
+    /// Why, in the client's words from a fixed list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<RefundReason>,
+}
+
+/// Why a client gives money back: the words that PSPs share.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Display, EnumIter, EnumString, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RefundReason {
+    /// The charge was made twice.
+    Duplicate,
+    /// The charge was not the customer's doing.
+    Fraudulent,
+    /// The customer wants it.
+    RequestedByCustomer,
+}
+
+/// How a charge counts the money of one of its refunds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Display, EnumIter, EnumString, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RefundStatus {
+    /// It may still go: it cannot be given back a second time.
+    Pending,
+    /// It is given back.
+    Succeeded,
+    /// It is still there: it can be given back by another refund.
+    Failed,
+}
+
+impl RefundStatus {
+    /// How a refund in this state counts.
+    #[must_use]
+    pub const fn of(state: State) -> Self {
+        match state {
+            State::Succeeded => Self::Succeeded,
+            State::Failed | State::Canceled | State::Expired => Self::Failed,
+            State::Created
+            | State::Authorizing
+            | State::RequiresAction
+            | State::AwaitingWebhook
+            | State::Reconciling
+            | State::Authorized
+            | State::Finalizing
+            | State::AwaitingCapture
+            | State::Canceling
+            | State::Refunding
+            | State::InReview => Self::Pending,
+        }
+    }
 }
 
 /// A PSP account, and the customer's means of payment there.
@@ -176,7 +279,7 @@ pub struct Destination {
     pub payment_method: String,
 }
 
-/// One payment. The fields up to `created_at` never change, but for the PSP account and the token there.
+/// One payment. The fields up to `refund_of` never change, but for the PSP account and the token there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Payment {
     /// Its name.
@@ -203,6 +306,8 @@ pub struct Payment {
     pub definition_version: i32,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// What it gives back, when it is a refund.
+    pub refund_of: Option<RefundOf>,
 
     /// Where it stands.
     pub state: State,
@@ -236,6 +341,8 @@ pub struct Payment {
     pub amount_captured_minor: i64,
     /// Given back so far.
     pub amount_refunded_minor: i64,
+    /// Asked to be given back by refunds that have not come to an end.
+    pub amount_refund_pending_minor: i64,
     /// Why it failed.
     pub failure: Option<Failure>,
     /// What the customer has to do.
@@ -275,6 +382,44 @@ impl Payment {
         self.amount_captured_minor - self.amount_refunded_minor
     }
 
+    /// The PSP's name for the charge: this one, or the one that this refund gives back.
+    #[must_use]
+    pub fn charge_reference(&self) -> Option<&str> {
+        self.refund_of.as_ref().map_or(self.psp_reference.as_deref(), |of| Some(&of.psp_reference))
+    }
+
+    /// The charge: this one, or the one that this refund gives back.
+    #[must_use]
+    pub fn charge_id(&self) -> PaymentId {
+        self.refund_of.as_ref().map_or(self.id, |of| of.charge)
+    }
+
+    /// What a refund call gives back: what this refund is about, or all that a charge has left.
+    #[must_use]
+    pub fn to_refund(&self) -> Money {
+        let kept = Money { amount_minor: self.kept_minor(), currency: self.currency };
+        if self.refund_of.is_some() { self.asked() } else { kept }
+    }
+
+    /// What can still be given back by refunds: captured money that was not given back, nor is about to be, nor was
+    /// taken back by a dispute.
+    #[must_use]
+    pub fn refundable_minor(&self) -> i64 {
+        (self.kept_minor() - self.amount_refund_pending_minor - self.amount_charged_back_minor).max(0)
+    }
+
+    /// What kind of payment it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.id.kind()
+    }
+
+    /// The definition it has pinned, unless this binary does not know it.
+    #[must_use]
+    pub fn definition(&self) -> Option<&'static Definition> {
+        definition::pinned(self.kind(), self.definition_version)
+    }
+
     /// Whether a worker holds it, alive or dead.
     #[must_use]
     pub fn is_leased(&self) -> bool {
@@ -290,6 +435,6 @@ impl Payment {
     /// The activity a worker has to run in this state, by the definition it has pinned.
     #[must_use]
     pub fn activity(&self) -> Option<Activity> {
-        crate::definition::pinned(self.definition_version)?.state(self.state).activity()
+        self.definition()?.state(self.state).activity()
     }
 }

@@ -81,10 +81,17 @@ pub fn tell(data: &Value) -> String {
     let mut parts = Vec::new();
     let text = |name: &str| data.get(name).and_then(Value::as_str).map(str::to_owned);
     parts.extend(money(data));
-    parts.extend(["psp_reference", "why", "detail", "evidence", "reason", "verdict"].into_iter().filter_map(text));
+    parts.extend(
+        ["refund", "is", "psp_reference", "psp_refund", "why", "detail", "evidence", "reason", "verdict"]
+            .into_iter()
+            .filter_map(text),
+    );
     if let Some(failure) = data.get("failure") {
         let code = |name: &str| failure.get(name).and_then(Value::as_str).map(str::to_owned);
         parts.extend(["category", "code", "decline_code"].into_iter().filter_map(code));
+    }
+    if let Some(charge) = data.pointer("/refund_of/charge").and_then(Value::as_str) {
+        parts.push(format!("of {charge}"));
     }
     if let Some(ms) = data.get("backoff_ms").and_then(Value::as_u64) {
         parts.push(format!("again in {}", duration(i64::try_from(ms).unwrap_or(i64::MAX))));

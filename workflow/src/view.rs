@@ -5,6 +5,7 @@
 
 #[cfg(feature = "openapi")]
 pub mod openapi;
+mod refund;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
+
+pub use refund::RefundView;
 
 use crate::definition::State;
 use crate::ids::PaymentId;
@@ -42,6 +45,8 @@ pub struct ChargeView<'a> {
     amount_captured: i64,
     /// Given back so far, in minor units.
     amount_refunded: i64,
+    /// Asked to be given back by refunds that have not come to an end, in minor units.
+    amount_refund_pending: i64,
     /// Taken back by disputes so far and not won back, in minor units.
     amount_charged_back: i64,
     /// When it is captured.
@@ -101,7 +106,7 @@ pub struct RedirectView<'a> {
     return_url: Option<&'a str>,
 }
 
-/// Why a charge failed.
+/// Why a payment failed.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema), schema(as = Failure))]
 pub struct FailureView<'a> {
@@ -130,6 +135,7 @@ impl<'a> ChargeView<'a> {
             amount_authorized: payment.amount_authorized_minor,
             amount_captured: payment.amount_captured_minor,
             amount_refunded: payment.amount_refunded_minor,
+            amount_refund_pending: payment.amount_refund_pending_minor,
             amount_charged_back: payment.amount_charged_back_minor,
             capture_method: payment.capture_method,
             payment_method: &payment.payment_method,
@@ -170,8 +176,11 @@ pub fn json(view: &impl Serialize) -> String {
     serde_json::to_string(view).expect("a view holds only texts, numbers and maps with text keys")
 }
 
-/// The body of every answer that is about one charge.
+/// The body of every answer that is about one payment.
 #[must_use]
-pub fn charge(payment: &Payment) -> String {
-    json(&ChargeView::of(payment))
+pub fn payment(payment: &Payment) -> String {
+    match &payment.refund_of {
+        Some(of) => json(&RefundView::of(payment, of)),
+        None => json(&ChargeView::of(payment)),
+    }
 }

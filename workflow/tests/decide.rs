@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use workflow::decide::{Decision, Occurrence, decide, start};
-use workflow::definition::{self, Activity, Goal, State};
+use workflow::definition::{self, Activity, Goal, Kind, State};
 use workflow::event::{Actor, DisputeVerdict, Event, Unknown};
 use workflow::history::{self, Hash};
 use workflow::ids::{MerchantId, PaymentId};
@@ -27,8 +27,9 @@ fn created(capture_method: CaptureMethod) -> Payment {
         return_url: None,
         description: None,
         metadata: BTreeMap::new(),
-        definition_version: definition::current().version,
+        definition_version: definition::current(Kind::Charge).version,
         created_at: now,
+        refund_of: None,
         state: State::Created,
         state_since: now,
         goal: Goal::from(capture_method),
@@ -45,6 +46,7 @@ fn created(capture_method: CaptureMethod) -> Payment {
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
         failure: None,
         next_action: None,
@@ -167,7 +169,7 @@ proptest! {
             now += SignedDuration::from_secs(seconds);
             let event = event(&payment, which, now);
             let occurrence = Occurrence::by_clock(event.clone());
-            match decide(definition::current(), &payment, &occurrence, now, random) {
+            match decide(definition::current(Kind::Charge), &payment, &occurrence, now, random) {
                 Decision::Illegal(why) => prop_assert!(!why.is_empty()),
                 Decision::Record(step) => {
                     check(&payment, &step.payment, &event);

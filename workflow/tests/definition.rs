@@ -4,8 +4,13 @@ use std::collections::HashSet;
 
 use strum::{EnumCount, IntoEnumIterator, VariantArray};
 use workflow::definition::{
-    self, Activity, CHARGE, Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind, digest,
+    self, Activity, CHARGE, Definition, ErrorClass, EventKind, Goal, Kind, Next, REFUND, Rule, State, StateKind, digest,
 };
+
+/// All versions of both workflows.
+fn all() -> impl Iterator<Item = &'static Definition> {
+    CHARGE.into_iter().chain(REFUND)
+}
 
 fn moves(definition: &Definition, from: State) -> HashSet<State> {
     let mut to = HashSet::new();
@@ -38,7 +43,7 @@ fn reachable(definition: &Definition, from: State) -> HashSet<State> {
 
 #[test]
 fn every_row_stands_at_its_state_and_every_activity_at_its_place() {
-    for definition in CHARGE {
+    for definition in all() {
         for state in State::VARIANTS {
             assert_eq!(definition.state(*state).state, *state);
         }
@@ -50,7 +55,7 @@ fn every_row_stands_at_its_state_and_every_activity_at_its_place() {
 
 #[test]
 fn every_pair_is_decided_and_says_why_when_it_moves_nothing() {
-    for definition in CHARGE {
+    for definition in all() {
         let mut pairs = 0;
         for state in State::VARIANTS {
             for event in EventKind::VARIANTS {
@@ -66,21 +71,17 @@ fn every_pair_is_decided_and_says_why_when_it_moves_nothing() {
 
 #[test]
 fn every_state_is_reachable_from_the_first() {
-    for definition in CHARGE {
+    for definition in all() {
         let seen = reachable(definition, State::Created);
-        assert_eq!(
-            seen.len(),
-            State::COUNT,
-            "unreachable: {:?}",
-            State::VARIANTS.iter().filter(|s| !seen.contains(s)).collect::<Vec<_>>()
-        );
+        let has: HashSet<State> = definition.reached().map(|row| row.state).collect();
+        assert_eq!(seen, has, "{}: a state is never reached, or one outside of the workflow is", definition.kind);
     }
 }
 
 #[test]
 fn every_open_state_leads_to_an_end_and_has_a_deadline_or_a_due_activity() {
-    for definition in CHARGE {
-        for row in &definition.states {
+    for definition in all() {
+        for row in definition.reached() {
             match row.kind {
                 StateKind::Works(activity) => {
                     let row = definition.activity(activity);
@@ -91,7 +92,7 @@ fn every_open_state_leads_to_an_end_and_has_a_deadline_or_a_due_activity() {
                     let rule = row.rule(EventKind::DeadlinePassed);
                     assert!(matches!(rule, Rule::Move(_)), "{}: a deadline must lead somewhere", row.state);
                 }
-                StateKind::Ended => continue,
+                StateKind::Ended | StateKind::Outside => continue,
             }
             let ends = reachable(definition, row.state);
             assert!(ends.iter().any(|state| definition::has_ended(*state)), "{} has no way out", row.state);
@@ -101,8 +102,8 @@ fn every_open_state_leads_to_an_end_and_has_a_deadline_or_a_due_activity() {
 
 #[test]
 fn a_clock_asks_and_never_concludes() {
-    for definition in CHARGE {
-        for row in &definition.states {
+    for definition in all() {
+        for row in definition.reached() {
             for goal in Goal::VARIANTS {
                 if let Some(Next::To(to)) = row.rule(EventKind::DeadlinePassed).next(*goal) {
                     assert!(!definition::has_ended(to), "{}: a deadline ended the payment as {to}", row.state);
@@ -114,8 +115,8 @@ fn a_clock_asks_and_never_concludes() {
 
 #[test]
 fn an_unknown_outcome_never_ends_a_payment_and_never_repeats_an_act() {
-    for definition in CHARGE {
-        for row in &definition.states {
+    for definition in all() {
+        for row in definition.reached() {
             for goal in Goal::VARIANTS {
                 match row.rule(EventKind::Unknown).next(*goal) {
                     Some(Next::To(to)) => assert_eq!(to, State::Reconciling, "{} on unknown", row.state),
@@ -134,8 +135,8 @@ fn an_unknown_outcome_never_ends_a_payment_and_never_repeats_an_act() {
 
 #[test]
 fn an_ended_payment_moves_only_for_late_news_of_money() {
-    for definition in CHARGE {
-        for row in definition.states.iter().filter(|row| definition::has_ended(row.state)) {
+    for definition in all() {
+        for row in definition.reached().filter(|row| definition::has_ended(row.state)) {
             for event in EventKind::VARIANTS {
                 let leads = Goal::VARIANTS.iter().any(|goal| row.rule(*event).next(*goal).is_some());
                 let is_money = matches!(
@@ -153,6 +154,8 @@ fn an_ended_payment_moves_only_for_late_news_of_money() {
                         | EventKind::DisputeClosed
                         | EventKind::ChargedBack
                         | EventKind::ChargebackReversed
+                        | EventKind::RefundRequested
+                        | EventKind::RefundUpdated
                 );
                 assert!(!leads || is_money, "{}: {event} reopens an ended payment", row.state);
             }
@@ -162,28 +165,61 @@ fn an_ended_payment_moves_only_for_late_news_of_money() {
 
 #[test]
 fn only_an_operator_or_evidence_takes_a_payment_out_of_review() {
-    let row = definition::current().state(State::InReview);
-    for event in [EventKind::DeadlinePassed, EventKind::CancelRequested, EventKind::Accepted, EventKind::ActionRequired]
-    {
-        for goal in Goal::VARIANTS {
-            assert!(!matches!(row.rule(event).next(*goal), Some(Next::To(_))), "{event} ended a review");
+    use EventKind::{
+        Accepted, ActionRequired, CancelRequested, DeadlinePassed, Redriven, RefundRequested, RefundUpdated,
+    };
+    for definition in all() {
+        let row = definition.state(State::InReview);
+        for event in [DeadlinePassed, CancelRequested, Accepted, ActionRequired, RefundRequested, RefundUpdated] {
+            for goal in Goal::VARIANTS {
+                assert!(!matches!(row.rule(event).next(*goal), Some(Next::To(_))), "{event} ended a review");
+            }
+        }
+        assert!(matches!(row.rule(Redriven), Rule::Move(Next::To(State::Reconciling))));
+    }
+}
+
+#[test]
+fn a_charge_counts_its_refunds_wherever_it_stands_and_never_moves_for_them() {
+    for definition in CHARGE {
+        for row in definition.reached() {
+            assert!(matches!(row.rule(EventKind::RefundUpdated), Rule::Move(Next::Stay)), "{}", row.state);
+            let is_asked = matches!(row.rule(EventKind::RefundRequested), Rule::Move(Next::Stay));
+            assert_eq!(is_asked, row.state == State::Succeeded, "{}: refunds are of money that is there", row.state);
         }
     }
-    assert!(matches!(row.rule(EventKind::Redriven), Rule::Move(Next::To(State::Reconciling))));
+}
+
+#[test]
+fn only_the_psp_ends_a_refund() {
+    for definition in REFUND {
+        for row in definition.reached() {
+            for event in EventKind::VARIANTS {
+                let ends = matches!(row.rule(*event), Rule::Move(Next::To(to)) if definition::has_ended(*to));
+                let is_evidence = matches!(
+                    event,
+                    EventKind::Refunded | EventKind::RefundFailed | EventKind::Declined | EventKind::Rejected
+                );
+                assert!(!ends || is_evidence, "{}: {event} ended a refund", row.state);
+            }
+        }
+    }
 }
 
 #[test]
 fn versions_are_numbered_from_one_and_found_by_number() {
-    for (number, definition) in (1..).zip(CHARGE) {
-        assert_eq!(definition.version, number);
-        assert_eq!(definition::pinned(number).map(|found| found.version), Some(number));
+    for (kind, versions) in [(Kind::Charge, CHARGE.as_slice()), (Kind::Refund, REFUND.as_slice())] {
+        for (number, definition) in (1..).zip(versions) {
+            assert_eq!((definition.kind, definition.version), (kind, number));
+            assert_eq!(definition::pinned(kind, number).map(|found| found.version), Some(number));
+        }
+        assert!(definition::pinned(kind, 0).is_none());
     }
-    assert!(definition::pinned(0).is_none());
 }
 
 #[test]
 fn a_released_version_is_never_edited() {
-    for definition in CHARGE {
+    for definition in all() {
         assert_eq!(
             definition.digest,
             digest::digest(definition),

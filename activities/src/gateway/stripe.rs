@@ -10,6 +10,7 @@
 mod amounts;
 mod declines;
 mod read;
+mod refunds;
 mod request;
 mod signature;
 mod webhook;

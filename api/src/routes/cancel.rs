@@ -55,7 +55,7 @@ pub(crate) enum Reason {
     post, path = "/v1/charges/{id}/cancel", operation_id = "cancel_charge", tag = "charges",
     security(("api_key" = [])),
     params(
-        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb"),
+        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
     ),
     request_body = Option<CancelRequest>,
@@ -77,7 +77,7 @@ async fn cancel(
 ) -> Result<Response, Problem> {
     let request = key.request(client, format!("POST /v1/charges/{id}/cancel"), &asked);
     let reason = asked.reason.map(|reason| <&str>::from(reason).to_owned());
-    recorded(app.engine.request(id, Event::CancelRequested { reason }, request, &view::charge).await?)
+    recorded(app.engine.request(id, Event::CancelRequested { reason }, request, &view::payment).await?)
 }
 
 struct CancelProblems;

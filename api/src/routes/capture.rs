@@ -39,7 +39,7 @@ pub(crate) struct CaptureRequest {
     post, path = "/v1/charges/{id}/capture", operation_id = "capture_charge", tag = "charges",
     security(("api_key" = [])),
     params(
-        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb"),
+        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
     ),
     request_body = Option<CaptureRequest>,
@@ -55,16 +55,16 @@ pub(crate) struct CaptureRequest {
 async fn capture(
     State(app): State<App>,
     client: Client,
-    id: ChargeId,
+    ChargeId(id): ChargeId,
     key: IdempotencyKey,
     ParsedOrDefault(asked): ParsedOrDefault<CaptureRequest>,
 ) -> Result<Response, Problem> {
-    let request = key.request(client, format!("POST /v1/charges/{}/capture", id.0), &asked);
+    let request = key.request(client, format!("POST /v1/charges/{id}/capture"), &asked);
     let payment = owned(&app, client, id).await?;
     // What was authorized is what was asked for: anything else goes to a person, not here.
     let amount_minor = asked.amount.map_or(payment.amount_minor, Amount::minor);
     supported(&app, &payment.psp, Money { amount_minor, currency: payment.currency })?;
-    recorded(app.engine.request(payment.id, Event::CaptureRequested { amount_minor }, request, &view::charge).await?)
+    recorded(app.engine.request(payment.id, Event::CaptureRequested { amount_minor }, request, &view::payment).await?)
 }
 
 struct CaptureProblems;

@@ -140,7 +140,7 @@ async fn create(
         supported(&app, psp, money)?;
     }
     let request = key.request(client, format!("POST {URL}"), &asked);
-    let reply = app.engine.start(asked.to(psp, fallbacks), request, &view::charge).await?;
+    let reply = app.engine.start(asked.to(psp, fallbacks), request, &view::payment).await?;
     let id = reply.payment_id;
     let mut response = recorded(reply)?;
     if let Some(seconds) = waiting::preferred_seconds(&headers) {
@@ -199,9 +199,9 @@ impl IntoResponses for ListProblems {
 
 /// Which page of the list.
 #[derive(PartialEq, Eq, Debug)]
-struct ListRequest {
-    limit: u32,
-    starting_after: Option<PaymentId>,
+pub(super) struct ListRequest {
+    pub(super) limit: u32,
+    pub(super) starting_after: Option<PaymentId>,
 }
 
 impl FromRequestParts<App> for ListRequest {

@@ -39,7 +39,7 @@ pub(crate) struct CompleteActionRequest {
     post, path = "/v1/charges/{id}/complete_action", operation_id = "complete_charge_action", tag = "charges",
     security(("api_key" = [])),
     params(
-        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb"),
+        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
     ),
     request_body = Option<CompleteActionRequest>,
@@ -61,7 +61,7 @@ async fn complete_action(
 ) -> Result<Response, Problem> {
     let request = key.request(client, format!("POST /v1/charges/{id}/complete_action"), &asked);
     let event = Event::ActionCompleted { result: asked.result };
-    recorded(app.engine.request(id, event, request, &view::charge).await?)
+    recorded(app.engine.request(id, event, request, &view::payment).await?)
 }
 
 struct CompleteActionProblems;

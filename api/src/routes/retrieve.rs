@@ -1,4 +1,4 @@
-//! `/v1/charges/{id}`: how a charge stands, at once or when it has come to rest.
+//! `/v1/charges/{id}` and `/v1/refunds/{id}`: how a payment stands, at once or when it has come to rest.
 //!
 //! Not here: the cache that clients who poll are served from ([`crate::cache`]), and how an answer waits
 //! ([`crate::waiting`]).
@@ -12,20 +12,21 @@ use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use workflow::definition;
+use workflow::ids::PaymentId;
 use workflow::port::views::FILL_WITHIN;
 
-use super::{ChargeId, as_json, owned};
+use super::{ChargeId, RefundId, as_json, owned};
 use crate::App;
 use crate::auth::Client;
 use crate::cache;
 use crate::document::{self, Responses, problems};
 use crate::parse;
 use crate::problem::{Code, Problem};
-use crate::view::{self, ChargeView};
+use crate::view::{self, ChargeView, RefundView};
 use crate::waiting::{AskedBy, MAX_SECONDS, Wait};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(retrieve))
+    OpenApiRouter::new().routes(routes!(retrieve)).routes(routes!(retrieve_refund))
 }
 
 /// Retrieve a charge
@@ -35,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(
     get, path = "/v1/charges/{id}", operation_id = "retrieve_charge", tag = "charges", security(("api_key" = [])),
     params(
-        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aabb"),
+        ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("wait" = Option<u64>, Query, description = "Seconds to wait at most.", maximum = 60),
     ),
     responses((status = 200, description = "The charge as it stands.", body = ChargeView), RetrieveProblems)
@@ -43,14 +44,39 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 async fn retrieve(
     State(app): State<App>,
     client: Client,
-    id: ChargeId,
+    ChargeId(id): ChargeId,
     asked: RetrieveRequest,
 ) -> Result<Response, Problem> {
+    answer(&app, client, id, asked).await
+}
+
+/// Retrieve a refund
+///
+/// With `wait`, the answer waits until the refund has ended or a person has to look; at the latest so many seconds. It
+/// shows the refund as it then stands.
+#[utoipa::path(
+    get, path = "/v1/refunds/{id}", operation_id = "retrieve_refund", tag = "refunds", security(("api_key" = [])),
+    params(
+        ("id" = String, Path, description = "The refund.", example = "re_0197f3c2a1b47c6e8d5f00112233aabb"),
+        ("wait" = Option<u64>, Query, description = "Seconds to wait at most.", maximum = 60),
+    ),
+    responses((status = 200, description = "The refund as it stands.", body = RefundView), RetrieveRefundProblems)
+)]
+async fn retrieve_refund(
+    State(app): State<App>,
+    client: Client,
+    RefundId(id): RefundId,
+    asked: RetrieveRequest,
+) -> Result<Response, Problem> {
+    answer(&app, client, id, asked).await
+}
+
+async fn answer(app: &App, client: Client, id: PaymentId, asked: RetrieveRequest) -> Result<Response, Problem> {
     let Some(seconds) = asked.wait_seconds else {
-        return Ok(as_json(shown(&app, client, id).await?).into_response());
+        return Ok(as_json(shown(app, client, id).await?).into_response());
     };
-    let payment = owned(&app, client, id).await?;
-    let mut response = as_json(view::charge(&payment)).into_response();
+    let payment = owned(app, client, id).await?;
+    let mut response = as_json(view::payment(&payment)).into_response();
     if !definition::rests(payment.state) {
         response.extensions_mut().insert(Wait { id: payment.id, seconds, asked_by: AskedBy::Query });
     }
@@ -65,21 +91,29 @@ impl IntoResponses for RetrieveProblems {
     }
 }
 
-/// The charge as its client sees it, from the cache or else from the store.
-async fn shown(app: &App, client: Client, id: ChargeId) -> Result<String, Problem> {
-    if let Some(body) = cache::recall(app, client, id.0).await {
+struct RetrieveRefundProblems;
+
+impl IntoResponses for RetrieveRefundProblems {
+    fn responses() -> Responses {
+        problems(&[document::CLIENTS, &[Code::RefundNotFound, Code::ParameterInvalid, Code::ParameterUnknown]])
+    }
+}
+
+/// The payment as its client sees it, from the cache or else from the store.
+async fn shown(app: &App, client: Client, id: PaymentId) -> Result<String, Problem> {
+    if let Some(body) = cache::recall(app, client, id).await {
         return Ok(body);
     }
     let asked_at = Instant::now();
     let payment = owned(app, client, id).await?;
-    let body = view::charge(&payment);
+    let body = view::payment(&payment);
     if asked_at.elapsed() < FILL_WITHIN {
         cache::keep(app, &payment, &body).await;
     }
     Ok(body)
 }
 
-/// How the charge is to be read.
+/// How the payment is to be read.
 #[derive(PartialEq, Eq, Debug)]
 struct RetrieveRequest {
     wait_seconds: Option<u64>,

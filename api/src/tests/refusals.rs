@@ -172,7 +172,7 @@ async fn a_post_needs_a_usable_idempotency_key() {
     assert_eq!(charge(&[&"k".repeat(256)]).await.code(), "idempotency_key_invalid");
     assert_eq!(charge(&[&"k".repeat(255)]).await.status, 202);
     for action in ["capture", "cancel"] {
-        let path = format!("/v1/charges/ch_0197f3c2a1b47c6e8d5f00112233aabb/{action}");
+        let path = format!("/v1/charges/ch_0197f3c2a1b47c6e8d5f00112233aaba/{action}");
         let request = served.request("POST", &path).body(Body::empty()).unwrap();
         assert_eq!(served.send(request).await.code(), "idempotency_key_missing");
     }
@@ -215,7 +215,7 @@ async fn every_v1_route_for_clients_asks_for_a_key() {
     let document: Value = serde_json::from_str(&crate::openapi_json()).unwrap();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let path = path.replace("{id}", "ch_0197f3c2a1b47c6e8d5f00112233aabb");
+            let path = path.replace("{id}", "ch_0197f3c2a1b47c6e8d5f00112233aaba");
             let request = Request::builder().method(method.to_uppercase().as_str()).uri(&path);
             let answered = served.send(request.body(Body::empty()).unwrap()).await;
             let is_for_clients = path.starts_with("/v1/") && !path.starts_with("/v1/webhooks/");
@@ -232,7 +232,7 @@ async fn wrong_routes_methods_types_and_sizes_are_problems_too() {
         let answered = served.get(path).await;
         assert_eq!((answered.status.as_u16(), answered.code()), (404, "route_not_found"), "{path}");
     }
-    for id in ["x", "ch_1", "ch_0197F3C2A1B47C6E8D5F00112233AABB", "ch_0197f3c2a1b47c6e8d5f00112233aabb", "%ff"] {
+    for id in ["x", "ch_1", "ch_0197F3C2A1B47C6E8D5F00112233AABB", "ch_0197f3c2a1b47c6e8d5f00112233aaba", "%ff"] {
         let answered = served.get(&format!("/v1/charges/{id}")).await;
         assert_eq!((answered.status.as_u16(), answered.code()), (404, "charge_not_found"), "{id}");
     }
@@ -257,7 +257,7 @@ async fn wrong_routes_methods_types_and_sizes_are_problems_too() {
 #[tokio::test]
 async fn pages_are_asked_for_by_two_parameters() {
     let served = serve(Mood::TakesCharges);
-    for good in ["", "?limit=1", "?limit=100&starting_after=ch_0197f3c2a1b47c6e8d5f00112233aabb"] {
+    for good in ["", "?limit=1", "?limit=100&starting_after=ch_0197f3c2a1b47c6e8d5f00112233aaba"] {
         let answered = served.get(&format!("/v1/charges{good}")).await;
         assert_eq!(answered.body, json!({"object": "list", "data": [], "has_more": false, "url": "/v1/charges"}));
     }
@@ -278,7 +278,7 @@ async fn pages_are_asked_for_by_two_parameters() {
 #[tokio::test]
 async fn capture_and_cancel_say_what_they_take() {
     let served = serve(Mood::TakesCharges);
-    let path = |action: &str| format!("/v1/charges/ch_0197f3c2a1b47c6e8d5f00112233aabb/{action}");
+    let path = |action: &str| format!("/v1/charges/ch_0197f3c2a1b47c6e8d5f00112233aaba/{action}");
     for body in ["", "null", "{}", r#"{"amount":null}"#, r#"{"amount":5}"#] {
         assert_eq!(served.post(&path("capture"), body).await.code(), "charge_not_found", "{body}");
     }

@@ -58,6 +58,14 @@ impl Store for TestStore {
     async fn history(&self, _id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {
         self.up(Vec::new())
     }
+    async fn refunds(
+        &self,
+        _charge: PaymentId,
+        _after: Option<PaymentId>,
+        _limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        self.up(Vec::new())
+    }
     async fn list(&self, _page: Page) -> Result<Vec<Payment>, StoreError> {
         if let Mood::Waits(reached) = &self.mood {
             let (finish, finished) = oneshot::channel();

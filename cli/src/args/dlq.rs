@@ -57,7 +57,7 @@ pub(crate) struct ListLetters {
 /// Options of `fincore dlq show`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ShowLetter {
-    /// The charge, for example ch_0197f3c2a1b47c6e8d5f00112233aabb
+    /// The charge, for example ch_0197f3c2a1b47c6e8d5f00112233aaba
     pub(crate) charge: PaymentId,
 }
 
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_redrive_says_which_and_why() {
-        let charge = "ch_0197f3c2a1b47c6e8d5f00112233aabb";
+        let charge = "ch_0197f3c2a1b47c6e8d5f00112233aaba";
         let parse =
             |words: &str| Args::try_parse_from(["fincore", "dlq", "redrive"].into_iter().chain(words.split(' ')));
         for good in [

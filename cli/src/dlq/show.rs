@@ -7,7 +7,7 @@ use activities::psps::Psps;
 use anyhow::bail;
 use jiff::Timestamp;
 use workflow::decide::Redriving;
-use workflow::definition::{self, EventKind, Next};
+use workflow::definition::{EventKind, Next};
 use workflow::engine::operator::RedrivePlan;
 use workflow::local_queue::NoQueue;
 use workflow::port::clock::{Clock, SystemClock};
@@ -117,7 +117,7 @@ pub(super) fn would(plan: &RedrivePlan) -> String {
 /// Where each answer leads, by the table.
 fn answers(plan: &RedrivePlan) -> String {
     let after = &plan.after;
-    let Some(definition) = definition::pinned(after.definition_version) else {
+    let Some(definition) = after.definition() else {
         return "this program does not know its workflow version".to_owned();
     };
     let row = definition.state(after.state);

@@ -76,7 +76,7 @@ pub fn report(error: &Unreadable, message_id: Option<&str>, receives: u32) {
 mod tests {
     use super::*;
 
-    const PAYMENT: &str = "ch_0197f3c2a1b47c6e8d5f00112233aabb";
+    const PAYMENT: &str = "ch_0197f3c2a1b47c6e8d5f00112233aaba";
 
     #[test]
     fn a_message_says_which_payment_and_how_far_it_was() {

@@ -16,9 +16,10 @@ with keyed as (
         metadata, definition_version, created_at_us, state, state_since_us, goal, seq, head_hash, fence,
         lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference, amount_authorized_minor,
         amount_to_capture_minor, amount_captured_minor, amount_refunded_minor, failure, next_action,
-        updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route, refunds
+        updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route, refunds,
+        amount_refund_pending_minor
     )
-    select input.* from unnest(
+    select input.*, 0 from unnest(
         $9::uuid[], $10::uuid[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[],
         $16::text[], $17::text[], $18::text[], $19::integer[], $20::bigint[], $21::text[], $22::bigint[],
         $23::text[], $24::bigint[], $25::bytea[], $26::bigint[], $27::bigint[], $28::bigint[], $29::integer[],

@@ -1,5 +1,6 @@
 -- Moves payments by compare-and-set, each with the rows that explain it and with what caused it; returns those that
 -- were moved. Everything that is inserted is joined with them, so a payment that has moved on takes nothing along.
+-- Two payments may move together (`with_id`): a refund, and its charge that counts the money. Then both do or none does.
 
 -- Payments whose cause was handled already: a webhook event that is in the inbox and waits no longer, a request whose
 -- key is taken. What happens between this look and the inserts below, their indexes decide.
@@ -19,6 +20,17 @@ with barred as (
         where merchant_id = request.merchant_id and route = request.route and key = request.key
         limit 1
     ) as handled
+), held as (
+    -- Of payments that move together, those that still stand where they should. They are locked here, before any of them
+    -- is moved; payments that move alone are not looked at twice.
+    select payments.id
+    from unnest($18::uuid[], $19::bigint[], $20::bigint[], $69::uuid[]) as input (id, expected_seq, expected_fence, with_id)
+    join payments on payments.id = input.id
+        and payments.seq = input.expected_seq
+        and payments.fence = input.expected_fence
+    where input.with_id is not null
+    order by payments.id
+    for update of payments
 ), moved as (
     update payments set
         state = input.state,
@@ -48,20 +60,21 @@ with barred as (
         key_since_us = input.key_since_us,
         doubt = input.doubt,
         route = input.route,
-        refunds = input.refunds
+        refunds = input.refunds,
+        amount_refund_pending_minor = input.amount_refund_pending_minor
     from unnest(
         $18::uuid[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
         $25::bytea[], $26::bigint[], $27::bigint[], $28::bigint[], $29::integer[], $30::integer[], $31::integer[],
         $32::text[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bigint[],
         $40::text[], $41::text[], $42::text[], $43::bigint[], $44::text[], $45::bigint[], $46::text[], $47::text[],
-        $68::text[]
+        $68::text[], $69::uuid[], $70::bigint[]
     ) as input (
         id, expected_seq, expected_fence, state, state_since_us, goal, seq,
         head_hash, fence, lease_until_us, next_wake_at_us, attempt, claims, operation,
         psp_reference, amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
         failure, next_action, updated_at_us,
         psp, payment_method, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route,
-        refunds
+        refunds, with_id, amount_refund_pending_minor
     )
     -- Says the same as the line after it, to the planner: rows are found by their ids and locked in the order of them.
     where payments.id = any($18)
@@ -69,7 +82,27 @@ with barred as (
         and payments.seq = input.expected_seq
         and payments.fence = input.expected_fence
         and payments.id not in (select id from barred)
+        and (
+            input.with_id is null
+            or input.with_id in (select id from held) and input.with_id not in (select id from barred)
+        )
     returning payments.id
+), opened as (
+    insert into payments (
+        id, merchant_id, psp, payment_method, amount_minor, currency, capture_method, metadata, definition_version,
+        created_at_us, refund_of, refund_of_reference, refund_reason, state, state_since_us, goal, seq, head_hash, fence,
+        next_wake_at_us, attempt, claims, operation, amount_authorized_minor, amount_captured_minor,
+        amount_refunded_minor, amount_refund_pending_minor, amount_charged_back_minor, updated_at_us
+    )
+    select
+        input.id, input.merchant_id, input.psp, input.payment_method, input.amount_minor, input.currency,
+        input.capture_method, input.metadata, input.definition_version, input.created_at_us, input.refund_of,
+        input.refund_of_reference, input.refund_reason, input.state, input.state_since_us, input.goal, input.seq,
+        input.head_hash, input.fence, input.next_wake_at_us, input.attempt, input.claims, input.operation, 0, 0, 0, 0, 0,
+        input.updated_at_us
+    from jsonb_populate_recordset(null::payments, $71::text::jsonb) as input
+    join moved on moved.id = input.refund_of
+    returning id
 ), history as (
     insert into payment_history (
         payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
@@ -77,7 +110,8 @@ with barred as (
     select input.* from unnest(
         $48::uuid[], $49::bigint[], $50::bigint[], $51::text[], $52::text[], $53::text[], $54::text[],
         $55::integer[], $56::text[], $57::text[], $58::bytea[], $59::bytea[]
-    ) as input (payment_id) join moved on moved.id = input.payment_id
+    ) as input (payment_id)
+    join (select id from moved union all select id from opened) as written on written.id = input.payment_id
 ), inbox as (
     insert into webhook_events (psp, event_id, event_type, body, received_at_us, payment_id, outcome)
     select psp, event_id, event_type, body, received_at_us, payment_id, outcome from unnest(

@@ -68,6 +68,7 @@ pub(crate) struct Standing<'a> {
     pub(crate) doubt: Vec<Option<&'static str>>,
     pub(crate) route: Vec<Option<String>>,
     pub(crate) refunds: Vec<Option<String>>,
+    pub(crate) amount_refund_pending_minor: Vec<i64>,
 }
 
 impl<'a> Standing<'a> {
@@ -102,6 +103,7 @@ impl<'a> Standing<'a> {
             doubt: column(payments, |payment| payment.doubt.map(Into::into)),
             route: optional_json(payments, |payment| (!payment.route.is_empty()).then_some(&payment.route))?,
             refunds: optional_json(payments, |payment| (!payment.refunds.is_empty()).then_some(&payment.refunds))?,
+            amount_refund_pending_minor: column(payments, |payment| payment.amount_refund_pending_minor),
         })
     }
 }

@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod keys;
 mod letters;
+mod opened;
 mod read;
 mod schema;
 mod session;
@@ -54,6 +55,15 @@ impl Store for PostgresStore {
 
     async fn history(&self, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError> {
         read::history(self, id).await
+    }
+
+    async fn refunds(
+        &self,
+        charge: PaymentId,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        read::refunds(self, charge, after, limit).await
     }
 
     async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {

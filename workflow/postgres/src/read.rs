@@ -31,7 +31,8 @@ macro_rules! select_payments {
                 fence, lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference,
                 amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
                 failure, next_action, action_result, amount_charged_back_minor, key_activity,
-                key_since_us, doubt, route, refunds, updated_at_us
+                key_since_us, doubt, route, refunds, amount_refund_pending_minor, refund_of, refund_of_reference,
+                refund_reason, updated_at_us
             from payments " + $which,
             $($parameter),+
         )
@@ -66,7 +67,30 @@ pub(crate) async fn list(store: &PostgresStore, page: Page) -> Result<Vec<Paymen
 }
 
 async fn select_page(held: &mut Held, merchant_id: Uuid, before: Uuid, limit: i64) -> sqlx::Result<Vec<PaymentRow>> {
-    select_payments!("where merchant_id = $1 and id < $2 order by id desc limit $3", merchant_id, before, limit)
+    select_payments!(
+        "where merchant_id = $1 and refund_of is null and id < $2 order by id desc limit $3",
+        merchant_id,
+        before,
+        limit
+    )
+    .fetch_all(held)
+    .await
+}
+
+pub(crate) async fn refunds(
+    store: &PostgresStore,
+    charge: PaymentId,
+    after: Option<PaymentId>,
+    limit: u32,
+) -> Result<Vec<Payment>, StoreError> {
+    let before = after.map_or(Uuid::max(), PaymentId::uuid);
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_refunds(&mut held, charge.uuid(), before, limit.into())).await;
+    held.settle(outcome).map_err(store_error)?.into_iter().map(Payment::try_from).collect()
+}
+
+async fn select_refunds(held: &mut Held, charge: Uuid, before: Uuid, limit: i64) -> sqlx::Result<Vec<PaymentRow>> {
+    select_payments!("where refund_of = $1 and id < $2 order by id desc limit $3", charge, before, limit)
         .fetch_all(held)
         .await
 }

@@ -8,11 +8,14 @@ use uuid::Uuid;
 use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::payment::Payment;
-use workflow::port::store::{Origin, RequestRecord, StoreError, Update, Updated, WebhookEvent, first_of_each_payment};
+use workflow::port::store::{
+    Opened, Origin, RequestRecord, StoreError, Update, Updated, WebhookEvent, first_of_each_payment,
+};
 
 use crate::PostgresStore;
 use crate::columns::{Events, Facts, Requests, Standing, column, us};
 use crate::error::{is_about_an_element, is_lost_race, store_error};
+use crate::opened;
 use crate::session::{Held, within};
 
 pub(crate) async fn update(store: &PostgresStore, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
@@ -22,17 +25,27 @@ pub(crate) async fn update(store: &PostgresStore, batch: &[Update]) -> Result<Ve
     let first = first_of_each_payment(batch);
     let mut ordered: Vec<&Update> =
         batch.iter().zip(&first).filter_map(|(update, first)| first.then_some(update)).collect();
-    // In the order of their ids: two batches that meet wait for each other in one direction only.
+    // In the order of their ids: two batches that meet wait for each other in one direction only. What moves together is
+    // locked beforehand, and so goes by itself.
     ordered.sort_by_key(|update| update.payment.id);
-    let moved = match move_payments(store, &ordered).await? {
-        Ok(moved) => moved,
-        Err(error) if is_about_an_element(&error) => one_by_one(store, &ordered).await?,
-        Err(error) => return Err(store_error(error)),
-    };
+    let (together, alone): (Vec<&Update>, Vec<&Update>) = ordered.into_iter().partition(|update| update.with.is_some());
+    let mut moved = move_all(store, &alone).await?;
+    moved.extend(move_all(store, &together).await?);
     let updated = |(update, first): (&Update, bool)| {
         if first && moved.contains(&update.payment.id.uuid()) { Updated::Applied } else { Updated::Conflict }
     };
     Ok(batch.iter().zip(first).map(updated).collect())
+}
+
+async fn move_all(store: &PostgresStore, batch: &[&Update]) -> Result<HashSet<Uuid>, StoreError> {
+    if batch.is_empty() {
+        return Ok(HashSet::new());
+    }
+    match move_payments(store, batch).await? {
+        Ok(moved) => Ok(moved),
+        Err(error) if is_about_an_element(&error) => one_by_one(store, batch).await,
+        Err(error) => Err(store_error(error)),
+    }
 }
 
 /// Moves each payment by itself, because one of them spoils the statement for all. Who has lost a race has a conflict.
@@ -64,6 +77,8 @@ async fn move_payments(store: &PostgresStore, batch: &[&Update]) -> Result<sqlx:
 struct Change<'a> {
     expected_seq: Vec<i64>,
     expected_fence: Vec<i64>,
+    with_id: Vec<Option<Uuid>>,
+    opened: String,
     standing: Standing<'a>,
     facts: Facts<'a>,
     moved_by_event: Vec<Uuid>,
@@ -78,19 +93,24 @@ struct Change<'a> {
 
 impl<'a> Change<'a> {
     fn of(batch: &[&'a Update]) -> Result<Self, StoreError> {
-        let payments: Vec<&Payment> = column(batch, |update| &update.payment);
-        let rows: Vec<&HistoryRow> = batch.iter().flat_map(|update| &update.rows).collect();
+        let moves: Vec<&Update> = batch.iter().flat_map(|update| update.moves()).collect();
+        let payments: Vec<&Payment> = column(&moves, |update| &update.payment);
+        let opened: Vec<&Opened> = batch.iter().filter_map(|update| update.opens.as_deref()).collect();
+        let rows: Vec<&HistoryRow> =
+            moves.iter().flat_map(|update| &update.rows).chain(opened.iter().map(|opened| &opened.row)).collect();
         let mut moved_by_event = Vec::new();
         let mut events: Vec<&WebhookEvent> = Vec::new();
         let mut moved_by_request = Vec::new();
         let mut requests: Vec<&RequestRecord> = Vec::new();
         let (mut named, mut named_at, mut names) = (Vec::new(), Vec::new(), Vec::new());
-        for update in batch {
+        for update in &moves {
             if let Some(name) = &update.learned_reference {
                 named.push(update.payment.id.uuid());
                 named_at.push(update.payment.psp.as_str());
                 names.push(name.as_str());
             }
+        }
+        for update in batch {
             match &update.origin {
                 Origin::Plain => {}
                 Origin::Webhook(event) => {
@@ -104,20 +124,29 @@ impl<'a> Change<'a> {
             }
         }
         Ok(Self {
-            expected_seq: column(batch, |update| update.expected_seq),
-            expected_fence: column(batch, |update| update.expected_fence),
+            expected_seq: column(&moves, |update| update.expected_seq),
+            expected_fence: column(&moves, |update| update.expected_fence),
+            with_id: batch.iter().flat_map(|update| partners(update)).collect(),
+            opened: opened::rows(&opened)?,
             standing: Standing::of(&payments)?,
             facts: Facts::of(&rows),
             moved_by_event,
             events: Events::of(&events),
             moved_by_request,
             requests: Requests::of(&requests),
-            letters: Letters::of(batch),
+            letters: Letters::of(&moves),
             named,
             named_at,
             names,
         })
     }
+}
+
+/// For each payment that an update moves, the other one that moves with it.
+fn partners(update: &Update) -> impl Iterator<Item = Option<Uuid>> + use<> {
+    let with = update.with.as_ref().map(|with| with.payment.id.uuid());
+    let back = with.map(|_| Some(update.payment.id.uuid()));
+    std::iter::once(with).chain(back)
 }
 
 /// Dead letters, each named by the history row that sent the payment to a person.
@@ -220,7 +249,10 @@ async fn update_payments(held: &mut Held, change: &Change<'_>) -> sqlx::Result<V
         &change.named,
         &change.named_at as &[&str],
         &change.names as &[&str],
-        &standing.refunds as &[Option<String>]
+        &standing.refunds as &[Option<String>],
+        &change.with_id as &[Option<Uuid>],
+        &standing.amount_refund_pending_minor,
+        &change.opened
     )
     .fetch_all(held)
     .await

@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_nobody_of_us_said_is_no_news() {
-        let id = "ch_0197f3c2a1b47c6e8d5f00112233aabb";
+        let id = "ch_0197f3c2a1b47c6e8d5f00112233aaba";
         let moved = Moved { payment_id: id.parse().unwrap(), seq: 7, state: State::InReview };
         assert_eq!(read(&format!("{id} 7 in_review")), Some(moved));
         for garbage in ["", id, "ch_1 7 failed", &format!("{id} 7"), &format!("{id} x failed"), &format!("{id} 7 gone")]

@@ -52,6 +52,15 @@ impl Store for SqliteStore {
         read::history(self, id).await
     }
 
+    async fn refunds(
+        &self,
+        charge: PaymentId,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        read::refunds(self, charge, after, limit).await
+    }
+
     async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {
         read::list(self, page).await
     }

@@ -30,7 +30,8 @@ macro_rules! select_payments {
                 attempt as "attempt: i32", claims as "claims: i32", operation as "operation: i32", psp_reference,
                 amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
                 failure, next_action, action_result, amount_charged_back_minor, key_activity,
-                key_since_us, doubt, route, refunds, updated_at_us
+                key_since_us, doubt, route, refunds, amount_refund_pending_minor, refund_of as "refund_of: Uuid",
+                refund_of_reference, refund_reason, updated_at_us
             from payments "# + $which,
             $($parameter),+
         )
@@ -72,7 +73,35 @@ async fn select_page(
     before: Uuid,
     limit: i64,
 ) -> sqlx::Result<Vec<PaymentRow>> {
-    select_payments!("where merchant_id = ? and id < ? order by id desc limit ?", merchant_id, before, limit)
+    select_payments!(
+        "where merchant_id = ? and refund_of is null and id < ? order by id desc limit ?",
+        merchant_id,
+        before,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}
+
+pub(crate) async fn refunds(
+    store: &SqliteStore,
+    charge: PaymentId,
+    after: Option<PaymentId>,
+    limit: u32,
+) -> Result<Vec<Payment>, StoreError> {
+    let before = after.map_or(Uuid::max(), PaymentId::uuid);
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_refunds(&mut held, charge.uuid(), before, limit.into())).await;
+    held.settle(outcome).map_err(store_error)?.into_iter().map(Payment::try_from).collect()
+}
+
+async fn select_refunds(
+    connection: &mut SqliteConnection,
+    charge: Uuid,
+    before: Uuid,
+    limit: i64,
+) -> sqlx::Result<Vec<PaymentRow>> {
+    select_payments!("where refund_of = ? and id < ? order by id desc limit ?", charge, before, limit)
         .fetch_all(connection)
         .await
 }

@@ -83,7 +83,7 @@ async fn insert_new(connection: &mut SqliteConnection, new: &NewPayment) -> sqlx
 }
 
 #[expect(clippy::too_many_lines, reason = "one statement, with one line a parameter")]
-async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) -> sqlx::Result<()> {
+pub(crate) async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) -> sqlx::Result<()> {
     let id = payment.id.uuid();
     let merchant_id = payment.merchant_id.uuid();
     let currency = payment.currency.to_string();
@@ -104,6 +104,9 @@ async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) ->
     let doubt: Option<&str> = payment.doubt.map(Into::into);
     let route = (!payment.route.is_empty()).then(|| json(&payment.route)).transpose()?;
     let refunds = (!payment.refunds.is_empty()).then(|| json(&payment.refunds)).transpose()?;
+    let refund_of = payment.refund_of.as_ref().map(|of| of.charge.uuid());
+    let refund_of_reference = payment.refund_of.as_ref().map(|of| &of.psp_reference);
+    let refund_reason: Option<&str> = payment.refund_of.as_ref().and_then(|of| of.reason).map(Into::into);
     sqlx::query!(
         "insert into payments (
             id, merchant_id, psp, payment_method, amount_minor, currency, capture_method, return_url, description,
@@ -111,8 +114,8 @@ async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) ->
             lease_until_us, next_wake_at_us, attempt, claims, operation, psp_reference, amount_authorized_minor,
             amount_to_capture_minor, amount_captured_minor, amount_refunded_minor, failure, next_action,
             updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route,
-            refunds
-        ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            refunds, amount_refund_pending_minor, refund_of, refund_of_reference, refund_reason
+        ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         id,
         merchant_id,
         payment.psp,
@@ -150,7 +153,11 @@ async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) ->
         key_since_us,
         doubt,
         route,
-        refunds
+        refunds,
+        payment.amount_refund_pending_minor,
+        refund_of,
+        refund_of_reference,
+        refund_reason
     )
     .execute(connection)
     .await?;

@@ -11,7 +11,7 @@ use crate::SqliteStore;
 use crate::columns::{json, us};
 use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
-use crate::start::{insert_request, select_request};
+use crate::start::{insert_payment, insert_request, select_request};
 use crate::webhooks::{insert_psp_reference, replace_webhook, webhook_is_handled};
 
 pub(crate) async fn update(store: &SqliteStore, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
@@ -66,31 +66,59 @@ async fn one_by_one(store: &SqliteStore, batch: &[Update], first: &[bool]) -> Re
     Ok(results)
 }
 
-/// Moves one payment, unless it has moved since or what caused it was handled before. Looking first is enough here:
-/// nobody else writes during this transaction.
+/// Moves one payment, or two that belong together, unless one has moved since or what caused it was handled before.
+/// Looking first is enough here: nobody else writes during this transaction.
 async fn move_payment(connection: &mut SqliteConnection, update: &Update) -> sqlx::Result<Updated> {
     let handled = match &update.origin {
         Origin::Plain => false,
         Origin::Webhook(event) => webhook_is_handled(connection, event).await?,
         Origin::Request(record) => select_request(connection, &record.scope).await?.is_some(),
     };
-    if handled || update_payment(connection, update).await? == 0 {
+    if handled {
         return Ok(Updated::Conflict);
     }
-    for row in &update.rows {
-        insert_fact(connection, row).await?;
+    if let Some(with) = &update.with
+        && !stands(connection, with).await?
+    {
+        return Ok(Updated::Conflict);
+    }
+    for moved in update.moves() {
+        if update_payment(connection, moved).await? == 0 {
+            return Ok(Updated::Conflict);
+        }
+        for row in &moved.rows {
+            insert_fact(connection, row).await?;
+        }
+        if let Some(reference) = &moved.learned_reference {
+            let payment = &moved.payment;
+            insert_psp_reference(connection, &payment.psp, reference, payment.id.uuid()).await?;
+        }
+        insert_dead_letter(connection, moved).await?;
+    }
+    if let Some(opened) = &update.opens {
+        insert_payment(connection, &opened.payment).await?;
+        insert_fact(connection, &opened.row).await?;
     }
     match &update.origin {
         Origin::Plain => {}
         Origin::Webhook(event) => replace_webhook(connection, event).await?,
         Origin::Request(record) => insert_request(connection, record).await?,
     }
-    if let Some(reference) = &update.learned_reference {
-        let payment = &update.payment;
-        insert_psp_reference(connection, &payment.psp, reference, payment.id.uuid()).await?;
-    }
-    insert_dead_letter(connection, update).await?;
     Ok(Updated::Applied)
+}
+
+/// Whether a payment is where an update expects it.
+async fn stands(connection: &mut SqliteConnection, update: &Update) -> sqlx::Result<bool> {
+    let id = update.payment.id.uuid();
+    let found = sqlx::query_scalar!(
+        r#"select 1 as "found: i64" from payments where id = ? and seq = ? and fence = ?"#,
+        id,
+        update.expected_seq,
+        update.expected_fence
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_some())
 }
 
 /// Returns how many payments were moved: one or none.
@@ -118,7 +146,7 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
             amount_authorized_minor = ?, amount_to_capture_minor = ?, amount_captured_minor = ?,
             amount_refunded_minor = ?, failure = ?, next_action = ?, updated_at_us = ?, psp = ?, payment_method = ?,
             action_result = ?, amount_charged_back_minor = ?, key_activity = ?, key_since_us = ?, doubt = ?, route = ?,
-            refunds = ?
+            refunds = ?, amount_refund_pending_minor = ?
         where id = ? and seq = ? and fence = ?",
         state,
         state_since_us,
@@ -148,6 +176,7 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
         doubt,
         route,
         refunds,
+        payment.amount_refund_pending_minor,
         id,
         update.expected_seq,
         update.expected_fence

@@ -4,7 +4,7 @@
 
 use crate::definition::{EventKind, Goal, State};
 use crate::event::{Event, Unknown};
-use crate::payment::{CaptureMethod, Doubt, Payment};
+use crate::payment::{CaptureMethod, Doubt, Payment, RefundCounts};
 
 /// Takes over what the event proves.
 #[expect(clippy::too_many_lines, reason = "one arm an event; together they can be read like a table")]
@@ -23,6 +23,15 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
             // Money that was once there is never forgotten; the same news twice is counted once.
             payment.amount_captured_minor = payment.amount_captured_minor.max(money.amount_minor);
             payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
+        }
+        // The refund itself: its charge counts the money.
+        Event::Refunded { psp_refund, .. } if payment.refund_of.is_some() => {
+            learn(payment, psp_refund.as_ref());
+            payment.refunds.count(psp_refund.as_deref());
+        }
+        Event::RefundFailed { psp_refund, .. } if payment.refund_of.is_some() => {
+            learn(payment, psp_refund.as_ref());
+            payment.refunds.fail(psp_refund.as_deref());
         }
         Event::Refunded { money, psp_refund } => {
             payment.refunds.count(psp_refund.as_deref());
@@ -76,6 +85,17 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
             renew_key(payment);
         }
         Event::Redriven { .. } => payment.claims = 0,
+        Event::RefundRequested { money, .. } => payment.amount_refund_pending_minor += money.amount_minor,
+        Event::RefundUpdated { money, was, is, psp_refund, .. } => {
+            let counts = RefundCounts {
+                captured_minor: payment.amount_captured_minor,
+                refunded_minor: payment.amount_refunded_minor,
+                pending_minor: payment.amount_refund_pending_minor,
+            };
+            let counts = payment.refunds.recount(counts, money.amount_minor, (*was, *is), psp_refund.as_deref());
+            payment.amount_refunded_minor = counts.refunded_minor;
+            payment.amount_refund_pending_minor = counts.pending_minor;
+        }
         Event::Started { .. }
         | Event::AttemptStarted { .. }
         | Event::Declined { .. }
@@ -139,7 +159,9 @@ fn weigh(payment: &mut Payment, event: &Event) {
         | Event::CaptureRequested { .. }
         | Event::CancelRequested { .. }
         | Event::ActionCompleted { .. }
-        | Event::Redriven { .. } => {}
+        | Event::Redriven { .. }
+        | Event::RefundRequested { .. }
+        | Event::RefundUpdated { .. } => {}
     }
 }
 
@@ -169,7 +191,13 @@ fn learn(payment: &mut Payment, psp_reference: Option<&String>) {
 /// Whether news of a refund brings nothing new: a refund counts once, and one that has failed has ended.
 pub(super) fn is_told_again(payment: &Payment, event: &Event) -> bool {
     if let Event::Refunded { psp_refund, .. } = event {
-        return payment.refunds.know(psp_refund.as_deref());
+        let refunds = &payment.refunds;
+        // A refund itself may be told of its success again: its state says whether that is news.
+        return if payment.refund_of.is_some() {
+            refunds.have_failed(psp_refund.as_deref())
+        } else {
+            refunds.know(psp_refund.as_deref())
+        };
     }
     matches!(event, Event::RefundFailed { psp_refund, .. } if payment.refunds.have_failed(psp_refund.as_deref()))
 }

@@ -5,16 +5,18 @@
 use Next::{RetryElsewhere, Stay, To};
 use State::{
     Authorized, Authorizing, AwaitingCapture, AwaitingWebhook, Canceled, Canceling, Created, Expired, Failed,
-    Finalizing, InReview, Reconciling, RequiresAction, Succeeded,
+    Finalizing, InReview, Reconciling, Refunding, RequiresAction, Succeeded,
 };
 
-use super::charge_v1_activities::{self, DAY, HOUR, MINUTE};
+use super::activities_v1::{self, DAY, HOUR, MINUTE};
 use super::charge_v1_rules::{
     ACTED, ACTIVITY_REQUESTS, BOOKED, ENDED_REQUESTS, LATE_NEWS, NO_ACTION, NO_ATTEMPT, NO_DEADLINE, NO_REFUND,
-    NO_VOID, NOT_CAPTURED, NOT_ENDED, NOT_ON_OFFER, OPEN_NEWS, RELEASED, RESERVED, STAY, by_goal, retry, to,
+    NO_VOID, NOT_CAPTURED, NOT_ENDED, NOT_ON_OFFER, OPEN_NEWS, REFUNDS_LATER, REFUNDS_OF_NOTHING, RELEASED, RESERVED,
+    STAY, by_goal, retry, to,
 };
 use super::{
-    Activity, AttemptRules, Definition, ErrorClass, NewsRules, Next, RequestRules, Rule, State, StateKind, StateRow,
+    Activity, AttemptRules, Definition, ErrorClass, Kind, NewsRules, Next, RefundRules, RequestRules, Rule, State,
+    StateKind, StateRow,
 };
 
 const CREATED: StateRow = StateRow {
@@ -25,6 +27,7 @@ const CREATED: StateRow = StateRow {
     // News of a payment nobody has sent: the database was restored from a backup. It is evidence all the same.
     news: OPEN_NEWS,
     request: RequestRules { cancel_requested: to(Canceled), action_completed: NO_ACTION, ..ACTIVITY_REQUESTS },
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const AUTHORIZING: StateRow = StateRow {
@@ -48,6 +51,7 @@ const AUTHORIZING: StateRow = StateRow {
     },
     news: OPEN_NEWS,
     request: ACTIVITY_REQUESTS,
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const REQUIRES_ACTION: StateRow = StateRow {
@@ -63,6 +67,7 @@ const REQUIRES_ACTION: StateRow = StateRow {
         action_completed: to(Authorizing),
         redriven: NOT_ENDED,
     },
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const AWAITING_WEBHOOK: StateRow = StateRow {
@@ -86,6 +91,7 @@ const AWAITING_WEBHOOK: StateRow = StateRow {
         action_completed: ACTED,
         redriven: NOT_ENDED,
     },
+    refunds: REFUNDS_LATER,
 };
 
 const RECONCILING: StateRow = StateRow {
@@ -111,6 +117,7 @@ const RECONCILING: StateRow = StateRow {
         ..OPEN_NEWS
     },
     request: ACTIVITY_REQUESTS,
+    refunds: REFUNDS_LATER,
 };
 
 const AUTHORIZED: StateRow = StateRow {
@@ -143,6 +150,7 @@ const AUTHORIZED: StateRow = StateRow {
         action_completed: ACTED,
         redriven: NOT_ENDED,
     },
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const FINALIZING: StateRow = StateRow {
@@ -182,6 +190,7 @@ const FINALIZING: StateRow = StateRow {
         action_completed: ACTED,
         redriven: NOT_ENDED,
     },
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const AWAITING_CAPTURE: StateRow = StateRow {
@@ -191,6 +200,7 @@ const AWAITING_CAPTURE: StateRow = StateRow {
     attempt: NO_ATTEMPT,
     news: NewsRules { accepted: Rule::Stale("the PSP has already accepted the capture"), ..FINALIZING.news },
     request: RequestRules { deadline_passed: to(Reconciling), ..FINALIZING.request },
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const CANCELING: StateRow = StateRow {
@@ -229,6 +239,7 @@ const CANCELING: StateRow = StateRow {
         cancel_requested: STAY,
         redriven: NOT_ENDED,
     },
+    refunds: REFUNDS_LATER,
 };
 
 const SUCCEEDED: StateRow = StateRow {
@@ -258,6 +269,7 @@ const SUCCEEDED: StateRow = StateRow {
         cancel_requested: Rule::Illegal("the payment is captured; refund it instead"),
         ..ENDED_REQUESTS
     },
+    refunds: RefundRules { requested: STAY, updated: STAY },
 };
 
 const FAILED: StateRow = StateRow {
@@ -267,6 +279,7 @@ const FAILED: StateRow = StateRow {
     attempt: NO_ATTEMPT,
     news: LATE_NEWS,
     request: ENDED_REQUESTS,
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const CANCELED: StateRow = StateRow {
@@ -276,6 +289,7 @@ const CANCELED: StateRow = StateRow {
     attempt: NO_ATTEMPT,
     news: LATE_NEWS,
     request: RequestRules { cancel_requested: Rule::Stale("the payment is already canceled"), ..ENDED_REQUESTS },
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const EXPIRED: StateRow = StateRow {
@@ -285,6 +299,7 @@ const EXPIRED: StateRow = StateRow {
     attempt: NO_ATTEMPT,
     news: LATE_NEWS,
     request: ENDED_REQUESTS,
+    refunds: REFUNDS_OF_NOTHING,
 };
 
 const IN_REVIEW: StateRow = StateRow {
@@ -313,11 +328,13 @@ const IN_REVIEW: StateRow = StateRow {
         action_completed: ACTED,
         redriven: to(Reconciling),
     },
+    refunds: REFUNDS_LATER,
 };
 
 pub(super) const DEFINITION: Definition = Definition {
+    kind: Kind::Charge,
     version: 1,
-    digest: "959922f68c2848a9b0a7ce8b83915c9fcdfe4628f1d2c93bbdcfd3d03c078a73",
+    digest: "0dc24f8899e8ddf4887cebfd4035810ff55226558feab3d657e6601632aaac13",
     states: [
         CREATED,
         AUTHORIZING,
@@ -328,12 +345,13 @@ pub(super) const DEFINITION: Definition = Definition {
         FINALIZING,
         AWAITING_CAPTURE,
         CANCELING,
+        StateRow::outside(Refunding),
         SUCCEEDED,
         FAILED,
         CANCELED,
         EXPIRED,
         IN_REVIEW,
     ],
-    activities: charge_v1_activities::ROWS,
+    activities: activities_v1::ROWS,
     max_claims: 100,
 };

@@ -7,7 +7,7 @@ use State::{
     Authorized, AwaitingWebhook, Canceled, Canceling, Expired, Failed, Finalizing, InReview, RequiresAction, Succeeded,
 };
 
-use super::{AttemptRules, ErrorClass, NewsRules, Next, RequestRules, Rule, State};
+use super::{AttemptRules, ErrorClass, NewsRules, Next, RefundRules, RequestRules, Rule, State};
 
 pub(super) const fn to(state: State) -> Rule {
     Rule::Move(To(state))
@@ -101,4 +101,13 @@ pub(super) const ACTIVITY_REQUESTS: RequestRules = RequestRules {
     cancel_requested: STAY,
     action_completed: ACTED,
     redriven: NOT_ENDED,
+};
+
+/// Refunds are asked of money that is surely there. One that is under way goes on whatever else happens to the charge.
+pub(super) const REFUNDS_OF_NOTHING: RefundRules =
+    RefundRules { requested: Rule::Illegal("nothing of it is captured that could be given back"), updated: STAY };
+/// Where what was captured is in question.
+pub(super) const REFUNDS_LATER: RefundRules = RefundRules {
+    requested: Rule::Illegal("what became of its money is being found out; try again when that is known"),
+    updated: STAY,
 };

@@ -13,19 +13,20 @@ use crate::retry::RetryPolicy;
 /// Every rule, deadline and policy, one a line.
 #[must_use]
 pub fn content(definition: &Definition) -> String {
-    let mut text = format!("charge {}\nmax_claims {}\n", definition.version, definition.max_claims);
+    let mut text = format!("{} {}\nmax_claims {}\n", definition.kind, definition.version, definition.max_claims);
     for row in &definition.states {
         let kind = match row.kind {
             StateKind::Works(activity) => format!("works {activity}"),
             StateKind::Waits { deadline_ms, .. } => format!("waits {deadline_ms} ms"),
             StateKind::Ended => "ended".to_owned(),
+            StateKind::Outside => continue,
         };
         line(&mut text, &format!("{} {kind}", row.state));
         for event in EventKind::VARIANTS {
             line(&mut text, &format!("{} {event} {}", row.state, rule(row.rule(*event))));
         }
     }
-    for row in &definition.activities {
+    for row in definition.runs() {
         line(&mut text, &format!("{} call {} ms lease {} ms", row.activity, row.call_timeout_ms, row.lease_ms));
         for (class, policy) in [("not_sent", row.not_sent), ("throttled", row.throttled), ("unknown", row.unknown)] {
             line(&mut text, &format!("{} {class} {}", row.activity, self::policy(&policy)));

@@ -126,6 +126,15 @@ pub struct RequestRules {
     pub redriven: Rule,
 }
 
+/// What may become of a charge's refunds. Each is a payment of its own; the charge counts their money.
+#[derive(Clone, Copy, Debug)]
+pub struct RefundRules {
+    /// The client asks for money back.
+    pub requested: Rule,
+    /// A refund has come to its end, or to another one.
+    pub updated: Rule,
+}
+
 /// One state and everything that can happen in it. A field per event: no pair can be missing or written twice.
 #[derive(Clone, Copy, Debug)]
 pub struct StateRow {
@@ -141,18 +150,63 @@ pub struct StateRow {
     pub news: NewsRules,
     /// Rules for requests and the clock.
     pub request: RequestRules,
+    /// Rules for refunds.
+    pub refunds: RefundRules,
 }
 
 /// The same in every state, so no row has a field for it.
 const STARTED_ONCE: Rule = Rule::Illegal("a payment starts once");
 
 impl StateRow {
+    /// The row of a state that payments of this kind never come to.
+    #[must_use]
+    pub const fn outside(state: State) -> Self {
+        const NEVER: Rule = Rule::Illegal("payments of this kind are never in this state");
+        Self {
+            state,
+            kind: StateKind::Outside,
+            operators: "Never: a payment of this kind in this state is a defect.",
+            attempt: AttemptRules {
+                attempt_started: NEVER,
+                registered: NEVER,
+                rejected: NEVER,
+                untouched: NEVER,
+                unknown: NEVER,
+                not_sent: NEVER,
+                throttled: NEVER,
+                key_expired: NEVER,
+            },
+            news: NewsRules {
+                authorized: NEVER,
+                captured: NEVER,
+                accepted: NEVER,
+                action_required: NEVER,
+                declined: NEVER,
+                voided: NEVER,
+                refunded: NEVER,
+                amounts_disagree: NEVER,
+                capture_failed: NEVER,
+                void_failed: NEVER,
+                refund_failed: NEVER,
+                disputed: NEVER,
+            },
+            request: RequestRules {
+                deadline_passed: NEVER,
+                capture_requested: NEVER,
+                cancel_requested: NEVER,
+                action_completed: NEVER,
+                redriven: NEVER,
+            },
+            refunds: RefundRules { requested: NEVER, updated: NEVER },
+        }
+    }
+
     /// The activity a worker runs in this state, if any.
     #[must_use]
     pub const fn activity(&self) -> Option<Activity> {
         match self.kind {
             StateKind::Works(activity) => Some(activity),
-            StateKind::Waits { .. } | StateKind::Ended => None,
+            StateKind::Waits { .. } | StateKind::Ended | StateKind::Outside => None,
         }
     }
 
@@ -189,6 +243,8 @@ impl StateRow {
             EventKind::CancelRequested => &self.request.cancel_requested,
             EventKind::ActionCompleted => &self.request.action_completed,
             EventKind::Redriven => &self.request.redriven,
+            EventKind::RefundRequested => &self.refunds.requested,
+            EventKind::RefundUpdated => &self.refunds.updated,
         }
     }
 }

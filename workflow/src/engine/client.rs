@@ -3,14 +3,14 @@
 
 use jiff::Timestamp;
 
-use super::{Engine, EngineError, MAX_CONFLICTS};
+use super::{Change, Engine, EngineError, MAX_CONFLICTS};
 use crate::decide::{self, Decision, Occurrence};
-use crate::definition::{self, Goal, State};
+use crate::definition::{self, Goal, Kind, State};
 use crate::event::{Actor, Event};
 use crate::history::Hash;
 use crate::ids::{MerchantId, PaymentId};
-use crate::money::{Amount, Currency};
-use crate::payment::{CaptureMethod, Destination, Payment, Refunds, Route};
+use crate::money::{Amount, Currency, Money};
+use crate::payment::{CaptureMethod, Destination, Payment, RefundOf, RefundReason, Refunds, Route};
 use crate::port::gateway::Captures;
 use crate::port::store::{NewPayment, Origin, RequestRecord, RequestScope, Started, Updated};
 
@@ -33,6 +33,17 @@ pub struct Charge {
     pub return_url: Option<String>,
     /// The client's words.
     pub description: Option<String>,
+    /// The client's data.
+    pub metadata: std::collections::BTreeMap<String, String>,
+}
+
+/// What a client asks to be given back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refund {
+    /// How much; all that is left when it is not said.
+    pub amount: Option<Amount>,
+    /// Why.
+    pub reason: Option<RefundReason>,
     /// The client's data.
     pub metadata: std::collections::BTreeMap<String, String>,
 }
@@ -96,6 +107,58 @@ impl Engine {
         }
     }
 
+    /// Stores a refund of a charge with its history and its request, counts its money on the charge in the same
+    /// transaction, then says that it is due.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] also for another merchant's charge; [`EngineError::Illegal`] when the charge has not so
+    /// much left.
+    pub async fn refund(
+        &self,
+        charge: PaymentId,
+        refund: Refund,
+        request: Request,
+        render: Render<'_>,
+    ) -> Result<Reply, EngineError> {
+        let actor = Actor::Client(request.actor.clone());
+        for _ in 0..MAX_CONFLICTS {
+            if let Some(earlier) = self.store.request(&request.scope).await? {
+                return repeated(earlier, &request);
+            }
+            let before = self.owned(charge, &request).await?;
+            let now = self.now();
+            let id = PaymentId::new_refund(now, self.random_pair());
+            let amount_minor = refund.amount.map_or_else(|| before.refundable_minor(), Amount::minor);
+            let money = Money { amount_minor, currency: before.currency };
+            let event = Event::RefundRequested { refund: id, money };
+            let occurrence = Occurrence { event, actor: actor.clone(), payload_hash: None };
+            let illegal = |why| EngineError::Illegal { state: before.state, why };
+            let step = match self.decide(&before, &occurrence, now)? {
+                Decision::Illegal(why) => return Err(illegal(why)),
+                Decision::Record(step) => *step,
+            };
+            let amount = Amount::try_from(amount_minor).map_err(|_| illegal("nothing is left to give back"))?;
+            let opened = decide::start(refund_of(&before, amount, &refund, id, now), &actor);
+            let payment = opened.payment.clone();
+            let record = answered(&request, &payment, render, now);
+            let reply = Reply { status: ACCEPTED, body: record.body.clone(), payment_id: payment.id, replayed: false };
+            let change = Change { before, steps: vec![step] };
+            let write = self.write_with(change, None, Some(opened), Origin::Request(record));
+            if Box::pin(write).await? == Updated::Applied {
+                metrics::counter!("fincore_refunds_started_total").increment(1);
+                self.tell_if_due(&payment);
+                return Ok(reply);
+            }
+        }
+        Err(EngineError::Contended)
+    }
+
+    /// The client's own payment.
+    async fn owned(&self, id: PaymentId, request: &Request) -> Result<Payment, EngineError> {
+        let payment = self.load(id).await?;
+        payment.filter(|payment| payment.merchant_id == request.scope.merchant_id).ok_or(EngineError::NotFound)
+    }
+
     /// Applies a client's capture or cancel, and says so when work follows.
     ///
     /// # Errors
@@ -115,10 +178,7 @@ impl Engine {
             if let Some(earlier) = self.store.request(&request.scope).await? {
                 return repeated(earlier, &request);
             }
-            let payment = self.load(id).await?.ok_or(EngineError::NotFound)?;
-            if payment.merchant_id != request.scope.merchant_id {
-                return Err(EngineError::NotFound);
-            }
+            let payment = self.owned(id, &request).await?;
             if let Event::CaptureRequested { amount_minor } = &occurrence.event
                 && *amount_minor != payment.amount_minor
                 && self.capabilities.get(&payment.psp).is_some_and(|psp| psp.captures == Captures::Whole)
@@ -173,8 +233,9 @@ fn created(charge: Charge, merchant_id: MerchantId, id: PaymentId, now: Timestam
         return_url: charge.return_url,
         description: charge.description,
         metadata: charge.metadata,
-        definition_version: definition::current().version,
+        definition_version: definition::current(Kind::Charge).version,
         created_at: now,
+        refund_of: None,
         state: State::Created,
         state_since: now,
         goal: Goal::from(charge.capture_method),
@@ -191,6 +252,7 @@ fn created(charge: Charge, merchant_id: MerchantId, id: PaymentId, now: Timestam
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
         failure: None,
         next_action: None,
@@ -200,5 +262,31 @@ fn created(charge: Charge, merchant_id: MerchantId, id: PaymentId, now: Timestam
         doubt: None,
         route: Route { former: Vec::new(), next: charge.fallbacks },
         updated_at: now,
+    }
+}
+
+/// A refund nobody has worked on yet. What goes to the PSP is decided here once, whatever becomes of the charge later.
+fn refund_of(charge: &Payment, amount: Amount, refund: &Refund, id: PaymentId, now: Timestamp) -> Payment {
+    let asked = Charge {
+        psp: charge.psp.clone(),
+        payment_method: charge.payment_method.clone(),
+        fallbacks: Vec::new(),
+        amount,
+        currency: charge.currency,
+        capture_method: charge.capture_method,
+        return_url: None,
+        description: None,
+        metadata: refund.metadata.clone(),
+    };
+    Payment {
+        definition_version: definition::current(Kind::Refund).version,
+        goal: Goal::Reverse,
+        refund_of: Some(RefundOf {
+            charge: charge.id,
+            // What was captured has a name at the PSP.
+            psp_reference: charge.psp_reference.clone().unwrap_or_default(),
+            reason: refund.reason,
+        }),
+        ..created(asked, charge.merchant_id, id, now)
     }
 }

@@ -119,6 +119,12 @@ impl Engine {
     /// The payment that an event names: by our reference, or by the PSP's where the event is about something that does not
     /// carry ours, such as a dispute.
     async fn named(&self, psp: &str, notification: &Notification) -> Result<Option<PaymentId>, EngineError> {
+        // A refund of ours may be told about under its charge's reference: the PSP's name for it is more precise.
+        if let Some(name) = notification.news.as_ref().and_then(News::psp_refund)
+            && let Some(refund) = self.store.by_psp_reference(psp, name).await?
+        {
+            return Ok(Some(refund));
+        }
         match (notification.payment_id, &notification.psp_reference) {
             (Some(id), _) => Ok(Some(id)),
             (None, Some(reference)) => Ok(self.store.by_psp_reference(psp, reference).await?),
@@ -197,7 +203,7 @@ fn count(psp: &str, outcome: WebhookOutcome) {
 fn is_foreign(payment: &Payment, notification: &Notification, news: &News) -> bool {
     let is_money =
         matches!(news, News::Outcome(Outcome::Approved(Standing::Authorized { .. } | Standing::Captured { .. })));
-    match (&payment.psp_reference, &notification.psp_reference) {
+    match (payment.charge_reference(), &notification.psp_reference) {
         (Some(ours), Some(theirs)) => ours != theirs && !is_money,
         (Some(_) | None, Some(_) | None) => false,
     }

@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Engine, EngineError, MAX_CONFLICTS};
+use super::{Engine, EngineError, MAX_CONFLICTS, known};
 use crate::decide::{Decision, Occurrence, Step, record_stale};
 use crate::definition::{self, Activity, EventKind};
 use crate::event::{Actor, Event, Unknown};
@@ -133,8 +133,7 @@ impl Engine {
     /// The write-ahead intent of the next attempt: which activity, under which key, until when. A key that the PSP may
     /// have forgotten by then would make the call a new one: the intent is then not to make it.
     fn intent(&self, payment: &Payment, worker: &str) -> Result<Occurrence, EngineError> {
-        let definition = definition::pinned(payment.definition_version)
-            .ok_or(EngineError::UnknownVersion(payment.definition_version))?;
+        let definition = known(payment)?;
         // The claim itself may lead on (from created to authorizing, or to canceling): the activity is the one there.
         let rule = definition.state(payment.state).rule(EventKind::AttemptStarted);
         let state = match rule.next(payment.goal) {
@@ -263,7 +262,9 @@ impl Engine {
         let repeats = match (activity, capabilities.query) {
             (Activity::Reconcile, Query::ByReference) => false,
             (Activity::Reconcile, Query::ByReplay) => true,
-            (Activity::Authorize | Activity::Finalize | Activity::Cancel, _) => used.activity == activity,
+            (Activity::Authorize | Activity::Finalize | Activity::Cancel | Activity::Refund, _) => {
+                used.activity == activity
+            }
         };
         let age_ms = u64::try_from(lease_until.duration_since(used.since).as_millis()).unwrap_or_default();
         (repeats && age_ms >= capabilities.key_lifetime_ms)
@@ -290,12 +291,15 @@ fn key(payment: &Payment) -> String {
 
 /// Hash of what is asked of the PSP, kept with the intent: attempts under one key must ask the same.
 fn asked_hash(payment: &Payment) -> Hash {
-    let asked = serde_json::json!({
-        "psp": payment.psp,
-        "payment_method": payment.payment_method,
-        "authorize": payment.asked(),
-        "capture": payment.to_capture(),
-    });
+    let asked = match &payment.refund_of {
+        Some(of) => serde_json::json!({"psp": payment.psp, "refund_of": of, "refund": payment.asked()}),
+        None => serde_json::json!({
+            "psp": payment.psp,
+            "payment_method": payment.payment_method,
+            "authorize": payment.asked(),
+            "capture": payment.to_capture(),
+        }),
+    };
     Hash::of(asked.to_string().as_bytes())
 }
 

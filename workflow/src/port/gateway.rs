@@ -220,6 +220,24 @@ pub enum News {
     },
 }
 
+impl News {
+    /// The PSP's name for the refund that it is about, if it is about one.
+    #[must_use]
+    pub fn psp_refund(&self) -> Option<&str> {
+        match self {
+            Self::Outcome(Outcome::Approved(Standing::Refunded { psp_refund, .. }))
+            | Self::RefundFailed { psp_refund, .. } => psp_refund.as_deref(),
+            Self::Outcome(_)
+            | Self::CaptureFailed { .. }
+            | Self::VoidFailed { .. }
+            | Self::DisputeOpened { .. }
+            | Self::DisputeClosed { .. }
+            | Self::ChargedBack { .. }
+            | Self::ChargebackReversed { .. } => None,
+        }
+    }
+}
+
 /// Why a webhook was refused. Nothing it says may be believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, IntoStaticStr, thiserror::Error)]
 #[strum(serialize_all = "snake_case")]

@@ -12,7 +12,7 @@ use crate::decide::DeadLetter;
 use crate::history::{Fact, Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
 use crate::money::Money;
-use crate::payment::{KeyUse, Payment};
+use crate::payment::{KeyUse, Payment, RefundOf};
 use crate::port::store::{
     ApiKey, DeadLetterRow, Due, Notice, NoticeRow, RequestRecord, RequestScope, StoreError, WebhookEvent,
 };
@@ -59,6 +59,10 @@ pub struct PaymentRow {
     pub doubt: Option<String>,
     pub route: Option<String>,
     pub refunds: Option<String>,
+    pub amount_refund_pending_minor: i64,
+    pub refund_of: Option<Uuid>,
+    pub refund_of_reference: Option<String>,
+    pub refund_reason: Option<String>,
     pub updated_at_us: i64,
 }
 
@@ -81,6 +85,7 @@ impl TryFrom<PaymentRow> for Payment {
             metadata: of.json("metadata", &row.metadata)?,
             definition_version: row.definition_version,
             created_at: of.instant("created_at_us", row.created_at_us)?,
+            refund_of: of.refund_of(row.refund_of, row.refund_of_reference, row.refund_reason.as_deref())?,
             state: of.parsed("state", &row.state)?,
             state_since: of.instant("state_since_us", row.state_since_us)?,
             goal: of.parsed("goal", &row.goal)?,
@@ -97,6 +102,7 @@ impl TryFrom<PaymentRow> for Payment {
             amount_to_capture_minor: row.amount_to_capture_minor,
             amount_captured_minor: row.amount_captured_minor,
             amount_refunded_minor: row.amount_refunded_minor,
+            amount_refund_pending_minor: row.amount_refund_pending_minor,
             failure: row.failure.map(|text| of.json("failure", &text)).transpose()?,
             next_action: row.next_action.map(|text| of.json("next_action", &text)).transpose()?,
             action_result: row.action_result,
@@ -346,6 +352,17 @@ impl Place<'_> {
         let (Some(activity), Some(since_us)) = (activity, since_us) else { return Ok(None) };
         let activity = self.parsed("key_activity", activity)?;
         Ok(Some(KeyUse { activity, since: self.instant("key_since_us", since_us)? }))
+    }
+
+    fn refund_of(
+        &self,
+        charge: Option<Uuid>,
+        psp_reference: Option<String>,
+        reason: Option<&str>,
+    ) -> Result<Option<RefundOf>, StoreError> {
+        let (Some(charge), Some(psp_reference)) = (charge, psp_reference) else { return Ok(None) };
+        let reason = reason.map(|word| self.parsed("refund_reason", word)).transpose()?;
+        Ok(Some(RefundOf { charge: PaymentId::from_uuid(charge), psp_reference, reason }))
     }
 
     fn instant(&self, column: &str, us: i64) -> Result<Timestamp, StoreError> {

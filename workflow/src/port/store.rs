@@ -134,6 +134,15 @@ pub enum Origin {
     Request(RequestRecord),
 }
 
+/// A refund that begins in the transaction that moves its charge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// The refund, at `seq` 1.
+    pub payment: Payment,
+    /// Its first row.
+    pub row: HistoryRow,
+}
+
 /// A compare-and-set update of one payment with the history rows that explain it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Update {
@@ -151,6 +160,17 @@ pub struct Update {
     pub learned_reference: Option<String>,
     /// Kept when the update sends the payment to a person.
     pub dead_letter: Option<DeadLetter>,
+    /// Another payment's update that belongs to this one, without an origin or more of its own: both or none are stored.
+    pub with: Option<Box<Update>>,
+    /// A payment that begins with this update.
+    pub opens: Option<Box<Opened>>,
+}
+
+impl Update {
+    /// The payments it moves, at least this one.
+    pub fn moves(&self) -> impl Iterator<Item = &Update> {
+        std::iter::once(self).chain(self.with.as_deref())
+    }
 }
 
 /// What became of an update.
@@ -188,10 +208,10 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// A page of payments, newest first.
+/// A page of charges, newest first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Page {
-    /// Whose payments.
+    /// Whose charges.
     pub merchant_id: MerchantId,
     /// Only those older than this one.
     pub after: Option<PaymentId>,
@@ -234,7 +254,18 @@ pub trait Store: Send + Sync {
     /// The database did not answer, or a row cannot be read.
     async fn history(&self, id: PaymentId) -> Result<Vec<HistoryRow>, StoreError>;
 
-    /// A page of a merchant's payments.
+    /// Refunds of a charge, the newest first: those older than `after`.
+    ///
+    /// # Errors
+    /// The database did not answer, or a row cannot be read.
+    async fn refunds(
+        &self,
+        charge: PaymentId,
+        after: Option<PaymentId>,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError>;
+
+    /// A page of a merchant's charges.
     ///
     /// # Errors
     /// The database did not answer, or a row cannot be read.
@@ -343,5 +374,10 @@ pub trait Store: Send + Sync {
 #[must_use]
 pub fn first_of_each_payment(batch: &[Update]) -> Vec<bool> {
     let mut seen = std::collections::HashSet::with_capacity(batch.len());
-    batch.iter().map(|update| seen.insert(update.payment.id)).collect()
+    let mut is_first = |update: &Update| {
+        let is_first = update.moves().all(|moved| !seen.contains(&moved.payment.id));
+        seen.extend(update.moves().map(|moved| moved.payment.id));
+        is_first
+    };
+    batch.iter().map(&mut is_first).collect()
 }

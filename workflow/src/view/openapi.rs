@@ -5,11 +5,11 @@
 use serde_json::{Value, json};
 use strum::{IntoEnumIterator, VariantArray};
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::definition::{self, State};
-use crate::payment::CaptureMethod;
+use crate::definition::{self, Kind, State};
+use crate::payment::{CaptureMethod, RefundReason};
 
 /// A text that is one of these.
 #[must_use]
@@ -22,16 +22,7 @@ pub struct ChargeStatus;
 
 impl PartialSchema for ChargeStatus {
     fn schema() -> RefOr<Schema> {
-        let definition = definition::current();
-        let words: Vec<_> = State::VARIANTS
-            .iter()
-            .map(|state| format!("- `{state}`: {}", definition.state(*state).operators))
-            .collect();
-        one_of(State::VARIANTS.iter().map(<&str>::from))
-            .description(Some(format!("Where a charge stands.\n\n{}", words.join("\n"))))
-            .examples(["succeeded"])
-            .build()
-            .into()
+        status(Kind::Charge)
     }
 }
 
@@ -39,6 +30,61 @@ impl ToSchema for ChargeStatus {
     fn name() -> std::borrow::Cow<'static, str> {
         "ChargeStatus".into()
     }
+}
+
+/// The schema of a refund's status, likewise.
+pub struct RefundStatus;
+
+impl PartialSchema for RefundStatus {
+    fn schema() -> RefOr<Schema> {
+        status(Kind::Refund)
+    }
+}
+
+impl ToSchema for RefundStatus {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "RefundStatus".into()
+    }
+}
+
+/// The schema of any payment's status.
+pub struct PaymentStatus;
+
+impl PartialSchema for PaymentStatus {
+    fn schema() -> RefOr<Schema> {
+        one_of(State::VARIANTS.iter().map(<&str>::from))
+            .description(Some("Where a charge or a refund stands; each kind has some of them."))
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for PaymentStatus {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "PaymentStatus".into()
+    }
+}
+
+/// The states that payments of this kind come to.
+fn status(kind: Kind) -> RefOr<Schema> {
+    let definition = definition::current(kind);
+    let words: Vec<_> = definition.reached().map(|row| format!("- `{}`: {}", row.state, row.operators)).collect();
+    one_of(definition.reached().map(|row| row.state.into()))
+        .description(Some(format!("Where a {kind} stands.\n\n{}", words.join("\n"))))
+        .examples(["succeeded"])
+        .build()
+        .into()
+}
+
+/// The schema of the reason for a refund, where none need be given.
+#[must_use]
+pub fn refund_reason_or_null() -> Object {
+    let words = RefundReason::iter().map(|reason| Some(<&str>::from(reason))).chain([None]);
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Array(vec![Type::String, Type::Null]))
+        .enum_values(Some(words))
+        .description(Some("Why the money is given back."))
+        .build()
 }
 
 /// The schema of the capture method.
@@ -56,6 +102,12 @@ pub fn object_charge() -> Object {
     one_of(["charge"].into_iter()).build()
 }
 
+/// The schema of the word for a refund.
+#[must_use]
+pub fn object_refund() -> Object {
+    one_of(["refund"].into_iter()).build()
+}
+
 /// The schema of an instant.
 #[must_use]
 pub fn instant() -> Object {
@@ -70,7 +122,7 @@ pub fn instant() -> Object {
 #[must_use]
 pub fn example_charge() -> Value {
     json!({
-        "id": "ch_0197f3c2a1b47c6e8d5f00112233aabb",
+        "id": "ch_0197f3c2a1b47c6e8d5f00112233aaba",
         "object": "charge",
         "status": "created",
         "amount": 1999,
@@ -78,6 +130,7 @@ pub fn example_charge() -> Value {
         "amount_authorized": 0,
         "amount_captured": 0,
         "amount_refunded": 0,
+        "amount_refund_pending": 0,
         "amount_charged_back": 0,
         "capture_method": "automatic",
         "payment_method": "pm_card_visa",
@@ -90,5 +143,25 @@ pub fn example_charge() -> Value {
         "metadata": {"order": "7"},
         "created": "2026-11-22T19:57:00.123456Z",
         "updated": "2026-11-22T19:57:00.123456Z"
+    })
+}
+
+/// A refund as it is answered at once.
+#[must_use]
+pub fn example_refund() -> Value {
+    json!({
+        "id": "re_0197f3c2a1b47c6e8d5f00112233aabb",
+        "object": "refund",
+        "charge": "ch_0197f3c2a1b47c6e8d5f00112233aaba",
+        "status": "created",
+        "amount": 500,
+        "currency": "eur",
+        "reason": "requested_by_customer",
+        "psp": "sandbox",
+        "psp_reference": null,
+        "failure": null,
+        "metadata": {},
+        "created": "2026-11-22T19:59:00.123456Z",
+        "updated": "2026-11-22T19:59:00.123456Z"
     })
 }

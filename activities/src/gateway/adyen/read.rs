@@ -142,13 +142,21 @@ fn received(merchant_account: &str, operation: Operation, payment: &Payment, bod
     let account_fits = document.merchant_account.as_ref().is_none_or(|account| account.as_str() == merchant_account);
     let ours = document.payment_reference.as_ref().map(|ours| ours.as_str() == payment.id.to_string());
     let known =
-        document.payment_psp_reference.as_ref().map(|theirs| payment.psp_reference.as_deref() == Some(theirs.as_str()));
+        document.payment_psp_reference.as_ref().map(|theirs| payment.charge_reference() == Some(theirs.as_str()));
     // Whatever it is named by has to be this payment's name, and it has to be named.
     let is_ours = (ours.is_some() || known.is_some()) && ours != Some(false) && known != Some(false);
     if !account_fits || !is_ours {
         return unreadable(operation, "the answer is not about a modification of this payment");
     }
     match document.status.as_ref().map(Text::as_str) {
+        // A refund that the client asked for is known by the name of this call.
+        Some("received") if payment.refund_of.is_some() => {
+            let name = document.psp_reference.as_ref().and_then(Text::as_reference);
+            name.map_or_else(
+                || unreadable(operation, "the refund has no reference that can be one"),
+                |name| Outcome::Pending { psp_reference: Some(name.to_owned()) },
+            )
+        }
         Some("received") => Outcome::Pending { psp_reference: payment.psp_reference.clone() },
         Some(_) | None => unreadable(operation, "the modification has a status that is not known here"),
     }

@@ -37,8 +37,8 @@ pub(super) fn build(merchant_account: &str, call: Call<'_>) -> Request {
         }
         Operation::Void => void(merchant_account, payment, call.key),
         Operation::Refund => {
-            let kept = Money { amount_minor: payment.kept_minor(), currency: payment.currency };
-            post(call.key, payment_path(payment, "refunds"), &Modification::of_money(merchant_account, payment, kept))
+            let body = Modification::of_money(merchant_account, payment, payment.to_refund());
+            post(call.key, payment_path(payment, "refunds"), &body)
         }
         Operation::Register | Operation::Inquire => nothing(),
     }
@@ -211,7 +211,7 @@ fn nothing() -> Request {
 /// one that no reference has, so that none can lead elsewhere.
 fn payment_path(payment: &Payment, rest: &str) -> String {
     const PAYMENTS: &str = "/payments/";
-    let reference = payment.psp_reference.as_deref().unwrap_or("-");
+    let reference = payment.charge_reference().unwrap_or("-");
     let mut path = String::with_capacity(PAYMENTS.len() + reference.len() + 1 + rest.len());
     path.push_str(PAYMENTS);
     path.extend(reference.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }));

@@ -146,6 +146,9 @@ pub(super) struct ModificationDoc<'a> {
     pub(super) payment_psp_reference: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) payment_reference: Option<Text<'a>>,
+    /// The name of the modification itself.
+    #[serde(borrow)]
+    pub(super) psp_reference: Option<Text<'a>>,
 }
 
 /// An error document.

@@ -9,12 +9,14 @@ use workflow::money::Money;
 use workflow::payment::{Failure, FailureCategory, NextAction, Payment};
 use workflow::port::gateway::{Answer, Operation, Outcome, Standing};
 
-use super::wire::{ApiError, ErrorDoc, Intent, LatestCharge, PaymentError, Refund, Status, Text};
-use super::{amounts, declines};
+use super::wire::{ApiError, ErrorDoc, Intent, LatestCharge, PaymentError, Status, Text};
+use super::{amounts, declines, refunds};
 
 pub(super) fn read(operation: Operation, payment: &Payment, answer: &Answer) -> Outcome {
     match answer.status {
-        200..=299 if operation == Operation::Refund => refund(payment, &answer.body),
+        200..=299 if payment.refund_of.is_some() || operation == Operation::Refund => {
+            refunds::read(operation, payment, &answer.body)
+        }
         200..=299 => success(operation, payment, &answer.body),
         // Rate limits and object locks: turned away before anything began.
         429 => Outcome::Throttled { retry_after_ms: answer.retry_after_ms },
@@ -53,10 +55,10 @@ fn belongs_elsewhere(payment: &Payment, intent: &Intent<'_>) -> Option<&'static 
     if id.is_none() {
         return Some("the intent has no id that can be one");
     }
-    if payment.psp_reference.is_some() && payment.psp_reference.as_deref() != id {
+    if payment.charge_reference().is_some_and(|asked| Some(asked) != id) {
         return Some("the answer is about another intent than we asked about");
     }
-    if ours.is_some_and(|ours| ours.as_str() != payment.id.to_string()) {
+    if ours.is_some_and(|ours| ours.as_str() != payment.charge_id().to_string()) {
         return Some("the intent is marked as another payment's");
     }
     None
@@ -141,42 +143,6 @@ fn last_failure(error: Option<&PaymentError<'_>>) -> Failure {
     )
 }
 
-fn refund(payment: &Payment, body: &[u8]) -> Outcome {
-    let operation = Operation::Refund;
-    let Ok(refund) = serde_json::from_slice::<Refund<'_>>(body) else {
-        return unreadable(operation, "the answer is not a refund that can be read");
-    };
-    if refund.object.as_ref().map(Text::as_str) != Some("refund")
-        || refund.payment_intent.as_ref().map(Text::as_str) != payment.psp_reference.as_deref()
-    {
-        return unreadable(operation, "the answer is not a refund of this payment");
-    }
-    match refund.status.as_ref().map(Text::as_str) {
-        Some("succeeded") => {
-            let currency = refund.currency.as_ref().and_then(|currency| currency.as_str().parse().ok());
-            let money =
-                currency.zip(refund.amount).and_then(|(currency, amount)| amounts::UNITS.read(amount, currency));
-            money.map_or_else(
-                || unreadable(operation, "the refund lacks its amount"),
-                |money| {
-                    Outcome::Approved(Standing::Refunded {
-                        money,
-                        psp_refund: refund.id.as_ref().and_then(Text::as_id).map(str::to_owned),
-                    })
-                },
-            )
-        }
-        Some("pending" | "requires_action") => Outcome::Pending { psp_reference: payment.psp_reference.clone() },
-        Some(status @ ("failed" | "canceled")) => Outcome::Rejected(Failure {
-            category: FailureCategory::InvalidRequest,
-            code: format!("refund_{status}"),
-            decline_code: None,
-            advice: Some("The refund did not go through; the money was not given back.".to_owned()),
-        }),
-        Some(_) | None => unreadable(operation, "the refund has a status that is not known here"),
-    }
-}
-
 fn refusal(operation: Operation, payment: &Payment, answer: &Answer) -> Outcome {
     let status = answer.status;
     let Ok(ErrorDoc { error }) = serde_json::from_slice::<ErrorDoc<'_>>(&answer.body) else {
@@ -248,7 +214,7 @@ fn invalid_request(operation: Operation, payment: &Payment, status: u16, code: &
         }
     }
     // What we stored the id of existed. That it cannot be found (another account's key, say) is no evidence.
-    if status == 404 && operation != Operation::Register && payment.psp_reference.is_some() {
+    if status == 404 && operation != Operation::Register && payment.charge_reference().is_some() {
         return unreadable(operation, "the PSP does not find the intent that it gave us");
     }
     let code = [code, error.kind.as_code().unwrap_or_default()].into_iter().find(|text| !text.is_empty());
@@ -283,6 +249,6 @@ fn server_error(operation: Operation, answer: &Answer) -> Outcome {
     Outcome::Unknown { why, detail: format!("{operation}: HTTP {status}") }
 }
 
-fn unreadable(operation: Operation, words: &str) -> Outcome {
+pub(super) fn unreadable(operation: Operation, words: &str) -> Outcome {
     Outcome::Unknown { why: Unknown::Unreadable, detail: format!("{operation}: {words}") }
 }

@@ -6,7 +6,6 @@
 //! goes along with every call that takes metadata. A confirmation and a cancellation take none: they name the intent.
 
 use url::form_urlencoded::Serializer;
-use workflow::money::Money;
 use workflow::payment::Payment;
 use workflow::port::gateway::{Call, Method, Operation, Request};
 
@@ -20,6 +19,7 @@ pub(super) fn build(call: Call<'_>) -> Request {
         Operation::Capture => post(call.key, intent_path(call.payment, "/capture"), capture(call.payment)),
         Operation::Void => post(call.key, intent_path(call.payment, "/cancel"), String::new()),
         Operation::Refund => post(call.key, "/v1/refunds".to_owned(), refund(call.payment)),
+        Operation::Inquire if call.payment.refund_of.is_some() => get(refund_path(call.payment)),
         // What the customer brings back goes to Stripe by itself; what came of it can be asked.
         Operation::Complete | Operation::Inquire => inquire(call.payment),
     }
@@ -57,34 +57,46 @@ fn capture(payment: &Payment) -> String {
 }
 
 fn refund(payment: &Payment) -> String {
-    let kept = Money { amount_minor: payment.kept_minor(), currency: payment.currency };
-    let mut form = Serializer::new(String::with_capacity(64));
-    form.append_pair("payment_intent", payment.psp_reference.as_deref().unwrap_or_default());
-    form.append_pair("amount", &amounts::to_wire_text(kept));
+    let mut form = Serializer::new(String::with_capacity(128));
+    form.append_pair("payment_intent", payment.charge_reference().unwrap_or_default());
+    form.append_pair("amount", &amounts::to_wire_text(payment.to_refund()));
+    if let Some(reason) = payment.refund_of.as_ref().and_then(|of| of.reason) {
+        form.append_pair("reason", reason.into());
+    }
     form.append_pair("metadata[fincore_payment]", &payment.id.to_string());
     form.finish()
 }
 
 /// Asks with the charge included: only the charge tells what was refunded.
 fn inquire(payment: &Payment) -> Request {
-    Request {
-        method: Method::Get,
-        path: intent_path(payment, "?expand[]=latest_charge"),
-        headers: vec![("stripe-version", API_VERSION.to_owned())],
-        body: String::new(),
+    get(intent_path(payment, "?expand[]=latest_charge"))
+}
+
+/// A refund is asked for by its name, or, as long as we do not know it, looked for among those of its intent.
+fn refund_path(payment: &Payment) -> String {
+    match &payment.psp_reference {
+        Some(name) => path("/v1/refunds/", name, ""),
+        None => path("/v1/refunds?limit=100&payment_intent=", payment.charge_reference().unwrap_or("-"), ""),
     }
 }
 
-/// The path of the payment's intent. Ids are stored only after they were checked; any other character is written as
-/// one that no id has, so that no reference can lead elsewhere.
 fn intent_path(payment: &Payment, rest: &str) -> String {
-    const INTENTS: &str = "/v1/payment_intents/";
-    let id = payment.psp_reference.as_deref().unwrap_or("-");
-    let mut path = String::with_capacity(INTENTS.len() + id.len() + rest.len());
-    path.push_str(INTENTS);
+    path("/v1/payment_intents/", payment.psp_reference.as_deref().unwrap_or("-"), rest)
+}
+
+/// A path with a name of the PSP's in it. Ids are stored only after they were checked; any other character is written as
+/// one that no id has, so that no reference can lead elsewhere.
+fn path(before: &str, id: &str, rest: &str) -> String {
+    let mut path = String::with_capacity(before.len() + id.len() + rest.len());
+    path.push_str(before);
     path.extend(id.chars().map(|letter| if letter.is_ascii_alphanumeric() || letter == '_' { letter } else { '-' }));
     path.push_str(rest);
     path
+}
+
+fn get(path: String) -> Request {
+    let headers = vec![("stripe-version", API_VERSION.to_owned())];
+    Request { method: Method::Get, path, headers, body: String::new() }
 }
 
 fn post(key: &str, path: String, body: String) -> Request {

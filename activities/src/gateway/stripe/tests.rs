@@ -3,6 +3,7 @@
 mod algebra;
 mod over_http;
 mod properties;
+mod refunds;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ fn payment() -> Payment {
         metadata: BTreeMap::from([("theirs".to_owned(), "not ours to pass on".to_owned())]),
         definition_version: 1,
         created_at: Timestamp::UNIX_EPOCH,
+        refund_of: None,
         state: State::Authorizing,
         state_since: Timestamp::UNIX_EPOCH,
         goal: Goal::Capture,
@@ -48,6 +50,7 @@ fn payment() -> Payment {
         amount_to_capture_minor: None,
         amount_captured_minor: 0,
         amount_refunded_minor: 0,
+        amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
         failure: None,
         next_action: None,

@@ -149,6 +149,16 @@ pub(super) struct Refund<'a> {
     pub(super) metadata: Option<Metadata<'a>>,
 }
 
+/// A page of refunds.
+#[derive(Deserialize)]
+pub(super) struct RefundList<'a> {
+    #[serde(borrow)]
+    pub(super) object: Option<Text<'a>>,
+    pub(super) has_more: Option<bool>,
+    #[serde(borrow)]
+    pub(super) data: Vec<Refund<'a>>,
+}
+
 /// A dispute.
 #[derive(Deserialize)]
 pub(super) struct Dispute<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use workflow::definition::{self, Goal, State};
+use workflow::definition::{self, Goal, Kind, State};
 use workflow::history::Hash;
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
@@ -89,8 +89,9 @@ impl Candidate {
             return_url: Some("https://shop.example/back".to_owned()),
             description: None,
             metadata: BTreeMap::new(),
-            definition_version: definition::current().version,
+            definition_version: definition::current(Kind::Charge).version,
             created_at: at,
+            refund_of: None,
             state: State::Authorizing,
             state_since: at,
             goal: Goal::Capture,
@@ -107,6 +108,7 @@ impl Candidate {
             amount_to_capture_minor: None,
             amount_captured_minor: 0,
             amount_refunded_minor: 0,
+            amount_refund_pending_minor: 0,
             refunds: Refunds::default(),
             failure: None,
             next_action: None,

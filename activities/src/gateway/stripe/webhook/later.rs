@@ -3,12 +3,13 @@
 //!
 //! Both name the intent and not our payment, unless we made the refund ourselves. Not here: what it does to the payment.
 
+use workflow::definition::Kind;
 use workflow::event::DisputeVerdict;
 use workflow::money::Money;
-use workflow::payment::{Failure, FailureCategory};
 use workflow::port::gateway::{News, Notification, Outcome, Standing, Unreadable};
 
 use super::super::amounts::UNITS;
+use super::super::refunds;
 use super::super::wire::{Dispute, Refund, Text};
 
 pub(super) fn about_dispute(
@@ -37,24 +38,23 @@ pub(super) fn about_dispute(
     Ok(Notification { event_id, event_type, payment_id: None, psp_reference, news })
 }
 
-/// A refund counts from its creation: money on its way to the customer is not ours any more. Several events tell of
-/// one refund; they are one event here, named by the refund and by whether it failed.
+/// A refund that somebody made at the PSP counts from its creation: money on its way to the customer is not ours any more.
+/// One that we asked for is waited for. Several events tell of one refund; they are one event here, named by the refund and
+/// by what became of it.
 pub(super) fn about_refund(event_type: String, refund: &Refund<'_>) -> Result<Notification, Unreadable> {
     let id = refund.id.as_ref().and_then(Text::as_id).ok_or(Unreadable)?;
     let money = money(refund.amount, refund.currency.as_ref())?;
-    let (event_id, news) = match refund.status.as_ref().map(Text::as_str) {
-        Some("succeeded" | "pending" | "requires_action") => (
-            format!("{id}-refunded"),
-            News::Outcome(Outcome::Approved(Standing::Refunded { money, psp_refund: Some(id.to_owned()) })),
-        ),
+    let payment_id = super::payment_id(refund.metadata.as_ref());
+    let is_refund_of_ours = payment_id.is_some_and(|id| id.kind() == Kind::Refund);
+    let status = refund.status.as_ref().map(Text::as_str);
+    let refunded = || News::Outcome(Outcome::Approved(Standing::Refunded { money, psp_refund: Some(id.to_owned()) }));
+    let (event_id, news) = match status {
+        Some("pending" | "requires_action") if is_refund_of_ours => {
+            (format!("{id}-pending"), News::Outcome(Outcome::Pending { psp_reference: Some(id.to_owned()) }))
+        }
+        Some("succeeded" | "pending" | "requires_action") => (format!("{id}-refunded"), refunded()),
         Some(status @ ("failed" | "canceled")) => {
-            let code = refund.failure_reason.as_ref().and_then(Text::as_code).unwrap_or("unknown");
-            let failure = Failure {
-                category: FailureCategory::InvalidRequest,
-                code: format!("refund_{status}"),
-                decline_code: Some(code.to_owned()),
-                advice: Some("The money is back with the merchant: pay the customer in another way.".to_owned()),
-            };
+            let failure = refunds::failure(refund, status);
             (format!("{id}-failed"), News::RefundFailed { money, psp_refund: Some(id.to_owned()), failure })
         }
         Some(_) | None => return Err(Unreadable),
@@ -62,7 +62,7 @@ pub(super) fn about_refund(event_type: String, refund: &Refund<'_>) -> Result<No
     Ok(Notification {
         event_id,
         event_type,
-        payment_id: super::payment_id(refund.metadata.as_ref()),
+        payment_id,
         psp_reference: refund.payment_intent.as_ref().and_then(Text::as_id).map(str::to_owned),
         news: Some(news),
     })

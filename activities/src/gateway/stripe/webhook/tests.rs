@@ -125,3 +125,30 @@ fn what_cannot_be_read_is_refused_and_not_guessed() {
         assert_eq!(read(&body), Err(Unreadable), "{}", String::from_utf8_lossy(&body));
     }
 }
+
+#[test]
+fn a_refund_of_ours_is_told_of_step_by_step_and_one_made_at_the_psp_counts_at_once() {
+    let refund = |status: &str, id: &str| {
+        let object = json!({"id": "re_1", "object": "refund", "status": status, "amount": 400, "currency": "eur",
+            "payment_intent": "pi_1", "failure_reason": "expired_or_canceled_card", "metadata": {"fincore_payment": id}});
+        read(json!({"id": "evt_1", "type": "refund.updated", "data": {"object": object}}).to_string().as_bytes())
+            .unwrap()
+    };
+    let ours = "re_0197f3c2a1b47c6e8d5f00112233aabb";
+    let pending = refund("pending", ours);
+    assert_eq!(pending.payment_id, Some(ours.parse().unwrap()));
+    assert_eq!((pending.psp_reference.as_deref(), pending.event_id.as_str()), (Some("pi_1"), "re_1-pending"));
+    assert_eq!(pending.news, Some(News::Outcome(Outcome::Pending { psp_reference: Some("re_1".to_owned()) })));
+    let done = refund("succeeded", ours);
+    assert_eq!(
+        (done.event_id.as_str(), done.news.as_ref().and_then(News::psp_refund)),
+        ("re_1-refunded", Some("re_1"))
+    );
+    assert!(matches!(refund("failed", ours).news, Some(News::RefundFailed { .. })));
+    // Under a charge's name, or under nobody's, it is the charge that is told, and pending money is not its any more.
+    for other in [PAYMENT, ""] {
+        let pending = refund("pending", other);
+        assert_eq!(pending.event_id, "re_1-refunded");
+        assert_eq!(pending.news.as_ref().and_then(News::psp_refund), Some("re_1"));
+    }
+}

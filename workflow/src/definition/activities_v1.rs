@@ -1,6 +1,9 @@
-//! How the activities of the charge workflow, version 1, are run: time limits, leases and retries.
+//! How the activities of both workflows, version 1, are run: time limits, leases and retries.
 //!
-//! Not here: what their outcomes mean; that is the table in `charge_v1.rs`.
+//! Not here: what their outcomes mean; those are the tables in `charge_v1.rs` and
+//! `refund_v1.rs`.
+
+use strum::EnumCount;
 
 use super::{Activity, ActivityRow};
 use crate::retry::RetryPolicy;
@@ -44,7 +47,7 @@ const fn acts(activity: Activity) -> ActivityRow {
 }
 
 /// One row an activity, in the order of [`Activity`].
-pub(super) const ROWS: [ActivityRow; 4] = [
+pub(super) const ROWS: [ActivityRow; Activity::COUNT] = [
     acts(Activity::Authorize),
     ActivityRow {
         activity: Activity::Reconcile,
@@ -56,4 +59,5 @@ pub(super) const ROWS: [ActivityRow; 4] = [
     },
     acts(Activity::Finalize),
     acts(Activity::Cancel),
+    acts(Activity::Refund),
 ];
