@@ -185,7 +185,9 @@ pub(crate) mod schema {
             .schema_type(Type::Integer)
             .minimum(Some(1_i64))
             .maximum(Some(MAX_AMOUNT_MINOR))
-            .description(Some("Minor units of the currency: 1999 is 19.99 EUR, or 1999 JPY."))
+            .description(Some(
+                "Minor units of the currency: 1999 is 19.99 EUR, or 1999 JPY. Never with a decimal point.",
+            ))
             .examples([1999])
             .build()
     }
@@ -248,7 +250,6 @@ pub(crate) mod schema {
                  configured order, and only when it is certain that the account before did not take the money: it \
                  could not be reached, or declined softly.",
             ))
-            .examples([serde_json::json!({"sandbox_b": "pm_card_visa"})])
             .build()
     }
 

@@ -15,7 +15,7 @@ use crate::document::{self, PaymentStatus};
 
 /// One row of a payment's history.
 #[derive(Serialize, ToSchema)]
-#[schema(as = HistoryRow)]
+#[schema(as = HistoryRow, examples(json!(document::examples::started())))]
 pub(crate) struct HistoryRowView<'a> {
     /// 1, 2, 3, … without gaps.
     seq: i64,
@@ -35,7 +35,8 @@ pub(crate) struct HistoryRowView<'a> {
     to: State,
     /// The attempt it belongs to, counted within one stay in a status.
     attempt: i32,
-    /// `applied`, or `stale` for old news that changed nothing.
+    /// Whether it changed anything.
+    #[schema(schema_with = document::verdict)]
     verdict: &'static str,
     /// Details: amounts, codes, references, reasons.
     #[schema(value_type = Object)]

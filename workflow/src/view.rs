@@ -110,7 +110,8 @@ pub struct RedirectView<'a> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema), schema(as = Failure))]
 pub struct FailureView<'a> {
-    /// What kind of no it was: `soft_decline`, `hard_decline`, `authentication` or `invalid_request`.
+    /// What kind of no it was.
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::failure_category))]
     category: &'static str,
     /// The PSP's code.
     code: &'a str,

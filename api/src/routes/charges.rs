@@ -44,10 +44,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 // form that repetitions are recognized by.
 /// What to charge.
 #[derive(Serialize, Deserialize, ToSchema)]
-#[schema(examples(json!({
-    "amount": 1999, "currency": "eur", "payment_method": "pm_card_visa",
-    "description": "Order 7", "metadata": {"order": "7"}
-})))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChargeRequest {
     #[schema(schema_with = schema::amount)]
@@ -112,16 +108,28 @@ impl ChargeRequest {
 #[utoipa::path(
     post, path = "/v1/charges", operation_id = "create_charge", tag = "charges", security(("api_key" = [])),
     params(
-        ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = String, Header),
         ("Prefer" = Option<String>, Header, description = "`wait=N` waits for N seconds at most, 60 at the most (RFC 7240).", example = "wait=10"),
     ),
-    request_body = ChargeRequest,
+    request_body(content = ChargeRequest, examples(
+        ("automatic" = (summary = "Take the money as soon as possible.", value = json!({
+            "amount": 1999, "currency": "eur", "payment_method": "pm_card_visa",
+            "description": "Order 7", "metadata": {"order": "7"}
+        }))),
+        ("manual" = (summary = "Reserve it, to be captured later.", value = json!({
+            "amount": 1999, "currency": "eur", "payment_method": "pm_card_visa", "capture_method": "manual"
+        }))),
+        ("customer" = (summary = "The customer may have to act.", value = json!({
+            "amount": 500, "currency": "jpy", "payment_method": "pm_card_authenticationRequired",
+            "return_url": "https://shop.example/return"
+        }))),
+    )),
     responses(
         (status = 202, description = "Recorded.", body = ChargeView, headers(
-            ("Location" = String, description = "Where the charge is."),
-            ("Retry-After" = u16, description = "Seconds after which it is worth reading."),
-            ("Idempotency-Replayed" = String, description = "`true` on the answer to a repeated request."),
-            ("Preference-Applied" = String, description = "`wait=N` when the answer waited and shows the charge as it stands."),
+            ("Location" = String),
+            ("Retry-After" = u16),
+            ("Idempotency-Replayed" = String),
+            ("Preference-Applied" = String),
         )),
         CreateProblems,
     )
@@ -168,7 +176,7 @@ impl IntoResponses for CreateProblems {
     ),
     responses(
         (status = 200, description = "A page of charges.", body = ChargeListView, headers(
-            ("Link" = String, description = "The next page, when there is one (RFC 8288)."),
+            ("Link" = String),
         )),
         ListProblems,
     )

@@ -40,14 +40,17 @@ pub(crate) struct CompleteActionRequest {
     security(("api_key" = [])),
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = String, Header),
     ),
-    request_body = Option<CompleteActionRequest>,
+    request_body(content = Option<CompleteActionRequest>, examples(
+        ("result" = (summary = "With what the customer brought.", value = json!({"result": "eyJ0cmFuc1N0YXR1cyI6IlkifQ"}))),
+        ("plain" = (summary = "With nothing: the PSP is asked.", value = json!({}))),
+    )),
     responses(
         (status = 202, description = "Recorded.", body = ChargeView, headers(
-            ("Location" = String, description = "Where the charge is."),
-            ("Retry-After" = u16, description = "Seconds after which it is worth reading."),
-            ("Idempotency-Replayed" = String, description = "`true` on the stored answer to an earlier request."),
+            ("Location" = String),
+            ("Retry-After" = u16),
+            ("Idempotency-Replayed" = String),
         )),
         CompleteActionProblems,
     )

@@ -21,6 +21,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Is the process alive?
+///
+/// For whoever restarts processes that are not. Asks nobody else.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "check_alive", tag = "operations",
     responses((status = 200, description = "It is.", body = serde_json::Value, example = json!({"status": "alive"})), AliveProblems)
@@ -38,6 +40,8 @@ impl IntoResponses for AliveProblems {
 }
 
 /// Can it take requests?
+///
+/// For load balancers. Asks the database, for two seconds at most.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "check_ready", tag = "operations",
     responses((status = 200, description = "It can.", body = serde_json::Value, example = json!({"status": "ready"})), ReadyProblems)

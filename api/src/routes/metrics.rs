@@ -15,6 +15,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Read the metrics
+///
+/// Counters and histograms as Prometheus reads them.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "read_metrics", tag = "operations",
     responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"), MetricsProblems)

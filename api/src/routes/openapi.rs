@@ -15,6 +15,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Read this document
+///
+/// The same as `docs/openapi.json` in the repository.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "read_openapi", tag = "operations",
     responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value), OpenapiProblems)

@@ -34,7 +34,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 // The fields stand in alphabetical order, as in every request.
 /// What to give back.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
-#[schema(examples(json!({"amount": 500, "reason": "requested_by_customer"})))]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RefundRequest {
     /// All that is left when it is not said.
@@ -59,16 +58,19 @@ pub(crate) struct RefundRequest {
     post, path = "/v1/charges/{id}/refunds", operation_id = "create_refund", tag = "refunds", security(("api_key" = [])),
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
-        ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
+        ("Idempotency-Key" = String, Header),
         ("Prefer" = Option<String>, Header, description = "`wait=N` waits for N seconds at most, 60 at the most (RFC 7240).", example = "wait=10"),
     ),
-    request_body = Option<RefundRequest>,
+    request_body(content = Option<RefundRequest>, examples(
+        ("part" = (summary = "A part of it.", value = json!({"amount": 500, "reason": "requested_by_customer"}))),
+        ("all" = (summary = "All that is left.", value = json!({}))),
+    )),
     responses(
         (status = 202, description = "Recorded.", body = RefundView, headers(
-            ("Location" = String, description = "Where the refund is."),
-            ("Retry-After" = u16, description = "Seconds after which it is worth reading."),
-            ("Idempotency-Replayed" = String, description = "`true` on the stored answer to an earlier request."),
-            ("Preference-Applied" = String, description = "`wait=N` when the answer waited and shows the refund as it stands."),
+            ("Location" = String),
+            ("Retry-After" = u16),
+            ("Idempotency-Replayed" = String),
+            ("Preference-Applied" = String),
         )),
         CreateProblems,
     )
@@ -116,7 +118,7 @@ impl IntoResponses for CreateProblems {
     ),
     responses(
         (status = 200, description = "A page of refunds.", body = RefundListView, headers(
-            ("Link" = String, description = "The next page, when there is one (RFC 8288)."),
+            ("Link" = String),
         )),
         ListProblems,
     )

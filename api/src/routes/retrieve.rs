@@ -19,7 +19,7 @@ use super::{ChargeId, RefundId, as_json, owned};
 use crate::App;
 use crate::auth::Client;
 use crate::cache;
-use crate::document::{self, Responses, problems};
+use crate::document::{self, Responses, examples, problems};
 use crate::parse;
 use crate::problem::{Code, Problem};
 use crate::view::{self, ChargeView, RefundView};
@@ -39,7 +39,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("wait" = Option<u64>, Query, description = "Seconds to wait at most.", maximum = 60),
     ),
-    responses((status = 200, description = "The charge as it stands.", body = ChargeView), RetrieveProblems)
+    responses(
+        (status = 200, description = "The charge as it stands.", body = ChargeView, examples(
+            ("succeeded" = (summary = "The money is there.", value = json!(examples::succeeded()))),
+            ("authorized" = (summary = "It waits to be captured.", value = json!(examples::authorized()))),
+            ("requires_action" = (summary = "The customer has to act.", value = json!(examples::requires_action()))),
+            ("failed" = (summary = "The answer was no.", value = json!(examples::failed()))),
+        )),
+        RetrieveProblems,
+    )
 )]
 async fn retrieve(
     State(app): State<App>,

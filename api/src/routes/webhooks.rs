@@ -25,6 +25,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Receive a PSP's webhook
+///
+/// For PSPs, who sign what they send by rules of their own; whoever cannot is refused. Answered with 200 once it is
+/// stored, whatever it then does; with anything else when it was not, so that the PSP delivers it again.
 #[utoipa::path(
     post, path = "/v1/webhooks/{psp}", operation_id = "receive_webhook", tag = "webhooks",
     params(("psp" = String, Path, description = "The PSP's name in the configuration.", example = "sandbox")),

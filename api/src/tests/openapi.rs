@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use strum::VariantArray;
 use workflow::definition::State;
-
 use workflow::view::openapi::example_charge;
 
 fn document() -> Value {
@@ -49,11 +48,27 @@ fn every_operation_has_a_name_of_its_own_and_its_problems() {
     let mut names = HashSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
+            assert!(operation["description"].is_string() && operation["summary"].is_string(), "{method} {path}");
             assert!(names.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
             for (status, response) in operation["responses"].as_object().unwrap() {
-                assert!(response["headers"]["Request-Id"].is_object(), "{method} {path} {status}");
-                let is_problem = response["content"]["application/problem+json"].is_object();
-                assert_eq!(is_problem, !status.starts_with('2'), "{method} {path} {status}");
+                let place = format!("{method} {path} {status}");
+                let (headers, content) = (&response["headers"], &response["content"]);
+                for named in ["Request-Id", "FinCore-Version"] {
+                    assert!(headers[named].is_object(), "{place} lacks {named}");
+                }
+                let all = headers.as_object().unwrap();
+                let undescribed: Vec<_> = all.iter().filter(|(_, header)| header.get("$ref").is_none()).collect();
+                assert!(undescribed.is_empty(), "{place}: describe {undescribed:?} in document/everywhere.rs");
+                let problem = &content["application/problem+json"];
+                assert_eq!(problem.is_object(), !status.starts_with('2'), "{place}");
+                for code in problem["examples"].as_object().into_iter().flat_map(Map::keys) {
+                    let example = &document["components"]["examples"][code]["value"];
+                    assert_eq!(
+                        (&example["code"], example["status"].to_string()),
+                        (&json!(code), status.clone()),
+                        "{place}"
+                    );
+                }
             }
         }
     }
@@ -75,4 +90,41 @@ fn the_example_charge_has_the_fields_of_the_schema() {
     assert_eq!(named, example.as_object().unwrap().keys().collect());
     let required = document["components"]["schemas"]["Charge"]["required"].as_array().unwrap();
     assert_eq!(required.len(), schema.len(), "every field is always there, if only as null");
+}
+
+#[test]
+fn what_needs_a_key_says_so_and_takes_a_version_and_everything_else_says_that_it_needs_none() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let security = operation["security"].as_array().unwrap();
+            let parameters = operation["parameters"].as_array().unwrap();
+            let takes = |name: &str| parameters.contains(&json!({"$ref": format!("#/components/parameters/{name}")}));
+            assert_eq!(!security.is_empty(), takes("FinCore-Version"), "{method} {path}");
+            let is_keyed = method != "get" && !security.is_empty();
+            assert_eq!(is_keyed && method == "post", takes("Idempotency-Key"), "{method} {path}");
+            let counted = operation["responses"].as_object().unwrap().iter().filter(|(status, _)| *status != "401");
+            for (status, response) in counted {
+                assert_eq!(
+                    response["headers"].get("RateLimit").is_some(),
+                    !security.is_empty(),
+                    "{method} {path} {status}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_creates_something_links_to_all_that_can_be_done_with_it() {
+    let document = document();
+    let links = |path: &str| {
+        let links = document["paths"][path]["post"]["responses"]["202"]["links"].as_object();
+        links.map_or_else(Vec::new, |links| links.keys().cloned().collect())
+    };
+    let created = links("/v1/charges");
+    for operation in ["cancel_charge", "capture_charge", "list_charge_history", "retrieve_charge"] {
+        assert!(created.iter().any(|link| link == operation), "{operation} is not among {created:?}");
+    }
+    assert!(links("/v1/charges/{id}/capture").is_empty(), "a capture creates no charge");
 }

@@ -220,7 +220,7 @@ async fn every_v1_route_for_clients_asks_for_a_key() {
             let answered = served.send(request.body(Body::empty()).unwrap()).await;
             let is_for_clients = path.starts_with("/v1/") && !path.starts_with("/v1/webhooks/");
             assert_eq!(answered.code() == "api_key_missing", is_for_clients, "{method} {path}");
-            assert_eq!(operation["security"].is_array(), is_for_clients, "{method} {path} in the document");
+            assert_eq!(operation["security"] != json!([]), is_for_clients, "{method} {path} in the document");
         }
     }
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, Schema
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::definition::{self, Kind, State};
-use crate::payment::{CaptureMethod, RefundReason};
+use crate::payment::{CaptureMethod, FailureCategory, RefundReason};
 
 /// A text that is one of these.
 #[must_use]
@@ -93,6 +93,18 @@ pub fn capture_method() -> Object {
     one_of(CaptureMethod::iter().map(<&str>::from))
         .description(Some("`automatic`: as soon as it is authorized. `manual`: when you ask for it."))
         .default(Some(json!(CaptureMethod::default())))
+        .build()
+}
+
+/// The schema of what kind of no it was.
+#[must_use]
+pub fn failure_category() -> Object {
+    one_of(FailureCategory::iter().map(<&str>::from))
+        .description(Some(
+            "What kind of no it was. `soft_decline`: the same card may work later. `hard_decline`: this card will not. \
+             `authentication`: the customer had to identify themselves, and did not. `invalid_request`: the PSP refused the \
+             request itself.",
+        ))
         .build()
 }
 
