@@ -6,18 +6,16 @@ mod everywhere;
 pub(crate) mod examples;
 mod problems;
 
-use strum::{IntoEnumIterator, VariantArray};
-use utoipa::openapi::schema::{ComponentsBuilder, Object};
+use utoipa::openapi::schema::ComponentsBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, ServerBuilder};
 use utoipa::{PartialSchema, ToSchema};
-use workflow::definition::EventKind;
-use workflow::history::Verdict;
 
+use crate::expand::Expansion;
 use crate::problem::ProblemBody;
 
-pub(crate) use workflow::view::openapi::{ChargeStatus, PaymentStatus, RefundStatus, capture_method, instant, one_of};
+pub(crate) use workflow::view::openapi::{ChargeStatus, PaymentStatus, RefundStatus, capture_method, object_list};
 
 pub(crate) use problems::{CLIENTS, MOVES, PROBLEM_JSON, Responses, WRITES, problems};
 
@@ -36,6 +34,7 @@ pub(crate) fn frame() -> OpenApi {
         .schema(ChargeStatus::name(), ChargeStatus::schema())
         .schema(RefundStatus::name(), RefundStatus::schema())
         .schema(PaymentStatus::name(), PaymentStatus::schema())
+        .schema(Expansion::name(), Expansion::schema())
         .build();
     let tag = |name: &str, words: &str| TagBuilder::new().name(name).description(Some(words)).build();
     OpenApiBuilder::new()
@@ -73,18 +72,4 @@ pub(crate) fn text(document: OpenApi) -> String {
     let mut text = document.to_pretty_json().expect("a document of texts is always JSON");
     text.push('\n');
     text
-}
-
-pub(crate) fn event_kind() -> Object {
-    one_of(EventKind::VARIANTS.iter().map(<&str>::from)).description(Some("What happened.")).build()
-}
-
-pub(crate) fn verdict() -> Object {
-    one_of(Verdict::iter().map(<&str>::from))
-        .description(Some("`applied`, or `stale` for old news that changed nothing."))
-        .build()
-}
-
-pub(crate) fn object_list() -> Object {
-    one_of(["list"].into_iter()).build()
 }

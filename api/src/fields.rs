@@ -48,6 +48,7 @@ pub(crate) fn expected(param: &str) -> &'static str {
         "reason" => "`requested_by_customer`, `duplicate` or `fraudulent`, and for a cancellation also `abandoned`",
         "limit" => "a whole number from 1 to 100, once",
         "starting_after" => "the id of a charge, once",
+        "expand" => "`history`; repeat it for several",
         "wait" => "a whole number of seconds from 0 to 60, once",
         _ => "something else",
     }

@@ -12,6 +12,7 @@ mod auth;
 mod cache;
 mod card_data;
 mod document;
+mod expand;
 mod fields;
 mod front;
 mod idempotency;

@@ -125,7 +125,7 @@ fn recorded(reply: Reply) -> Result<Response, Problem> {
 }
 
 /// Where a payment is read.
-fn path_of(id: PaymentId) -> String {
+pub(crate) fn path_of(id: PaymentId) -> String {
     match id.kind() {
         Kind::Charge => format!("/v1/charges/{id}"),
         Kind::Refund => format!("/v1/refunds/{id}"),

@@ -16,6 +16,7 @@ use workflow::ids::PaymentId;
 
 use crate::App;
 use crate::cache;
+use crate::expand::{self, Expansions};
 use crate::view;
 
 /// Seconds that an answer waits at most. Many proxies give up after a minute.
@@ -25,11 +26,12 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// A wish to wait, handed from a handler to [`wait`] as an extension of its answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Wait {
     pub(crate) id: PaymentId,
     pub(crate) seconds: u64,
     pub(crate) asked_by: AskedBy,
+    pub(crate) expand: Expansions,
 }
 
 /// How a client said that it would wait.
@@ -43,11 +45,13 @@ pub(crate) enum AskedBy {
 
 /// Lets an answer wait, if that is wanted.
 pub(crate) async fn wait(app: &App, mut response: Response) -> Response {
-    let Some(Wait { id, seconds, asked_by }) = response.extensions_mut().remove::<Wait>() else { return response };
+    let Some(Wait { id, seconds, asked_by, expand }) = response.extensions_mut().remove::<Wait>() else {
+        return response;
+    };
     let Some(payment) = app.waiting.wait(id, Duration::from_secs(seconds)).await else { return response };
-    let body = view::payment(&payment);
     // Whoever reads next must not be shown less.
-    cache::keep(app, &payment, &body).await;
+    cache::keep(app, &payment, &view::payment(&payment)).await;
+    let Ok(body) = expand::show(app, &payment, &expand).await else { return response };
     *response.body_mut() = Body::from(body);
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);

@@ -28,7 +28,11 @@ const ROUNDS: usize = 15;
 
 /// A GET that waits, in a task of its own.
 fn waiting(world: &World, id: PaymentId, seconds: u64) -> tokio::task::JoinHandle<(StatusCode, Value)> {
-    let url = format!("http://{}/v1/charges/{id}?wait={seconds}", world.api);
+    asking(world, &format!("/v1/charges/{id}?wait={seconds}"))
+}
+
+fn asking(world: &World, path: &str) -> tokio::task::JoinHandle<(StatusCode, Value)> {
+    let url = format!("http://{}{path}", world.api);
     let request = world.http.get(url).bearer_auth(world.secret.expose_secret()).timeout(Duration::from_secs(90));
     tokio::spawn(async move {
         let response = request.send().await.unwrap();
@@ -43,6 +47,10 @@ async fn charge(world: &World, key: &str, prefer: Option<&str>) -> Response {
     let request = prefer.into_iter().fold(request, |request, value| request.header("Prefer", value));
     let body = json!({"amount": 1200, "currency": "eur", "payment_method": "pm_card_visa"});
     request.json(&body).send().await.unwrap()
+}
+
+fn rows(list: &Value) -> usize {
+    list["data"].as_array().unwrap().len()
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {
@@ -80,6 +88,28 @@ on_each_store! {
         let (status, _) = world.get("/v1/charges/ch_0197f3c2a1b47c6e8d5f00112233aaba?wait=60").await;
         assert_eq!(status, StatusCode::NOT_FOUND, "nobody waits for what is not there");
         world.work().await;
+        world.finish().await;
+    }
+
+    async fn a_charge_can_be_shown_with_its_history_of_the_same_moment(world: World) {
+        let id = world.charge("pm_card_visa", "automatic").await;
+        let path = format!("/v1/charges/{id}");
+        let (_, at_once) = world.get(&format!("{path}?expand=history")).await;
+        assert_eq!((&at_once["status"], rows(&at_once["history"])), (&json!("created"), 1));
+
+        let waiting = asking(&world, &format!("{path}?expand=history&wait=60"));
+        world.work().await;
+        let (_, expanded) = waiting.await.unwrap();
+        assert_eq!((&expanded["status"], &expanded["history"]["url"]), (&json!("succeeded"), &json!(format!("{path}/history"))));
+        let (_, whole) = world.get(&format!("{path}/history")).await;
+        let shown = rows(&expanded["history"]);
+        assert_eq!(expanded["history"]["data"][shown - 1]["to"], "succeeded", "the history ends as the charge stands");
+        assert_eq!(expanded["history"]["data"].as_array().unwrap()[..], whole["data"].as_array().unwrap()[..shown]);
+
+        let (_, plain) = world.get(&path).await;
+        assert_eq!(plain.get("history"), None, "nobody asked for it");
+        let (status, problem) = world.get(&format!("{path}?expand=customer")).await;
+        assert_eq!((status, &problem["param"]), (StatusCode::BAD_REQUEST, &json!("expand")));
         world.finish().await;
     }
 

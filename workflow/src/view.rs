@@ -3,6 +3,7 @@
 //!
 //! Not here: machine columns (fence, lease, operation). They are nobody's business outside.
 
+mod history;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 mod refund;
@@ -14,6 +15,7 @@ use serde::Serialize;
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+pub use history::{HistoryListView, HistoryRowView};
 pub use refund::RefundView;
 
 use crate::definition::State;
@@ -79,6 +81,10 @@ pub struct ChargeView<'a> {
     /// When anything last happened to it (RFC 3339).
     #[cfg_attr(feature = "openapi", schema(schema_with = openapi::instant))]
     updated: Timestamp,
+    /// All that happened to it, where it was asked for with `expand=history`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    history: Option<HistoryListView<'a>>,
 }
 
 /// What the customer has to do.
@@ -149,6 +155,7 @@ impl<'a> ChargeView<'a> {
             metadata: &payment.metadata,
             created: payment.created_at,
             updated: payment.updated_at,
+            history: None,
         }
     }
 }
@@ -180,8 +187,14 @@ pub fn json(view: &impl Serialize) -> String {
 /// The body of every answer that is about one payment.
 #[must_use]
 pub fn payment(payment: &Payment) -> String {
+    expanded(payment, None)
+}
+
+/// The same with what was asked for beside it.
+#[must_use]
+pub fn expanded(payment: &Payment, history: Option<HistoryListView<'_>>) -> String {
     match &payment.refund_of {
-        Some(of) => json(&RefundView::of(payment, of)),
-        None => json(&ChargeView::of(payment)),
+        Some(of) => json(&RefundView::of(payment, of).with(history)),
+        None => json(&ChargeView { history, ..ChargeView::of(payment) }),
     }
 }

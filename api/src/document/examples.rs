@@ -1,7 +1,7 @@
 //! Charges as they are answered, one for each way they can stand that a client has to act on.
 
 use serde_json::{Value, json};
-use workflow::view::openapi::example_charge;
+use workflow::view::openapi::{example_charge, example_history_row};
 
 /// The same charge, later.
 fn later(changes: Value) -> Value {
@@ -49,19 +49,10 @@ pub(crate) fn failed() -> Value {
     }))
 }
 
-/// The first row of a history.
-pub(crate) fn started() -> Value {
-    json!({
-        "seq": 1,
-        "at": "2026-11-22T19:57:00.123456Z",
-        "event": "started",
-        "actor": "key_0197f3c2a1b47c6e8d5f00112233aaba",
-        "from": null,
-        "to": "created",
-        "attempt": 0,
-        "verdict": "applied",
-        "data": {"amount_minor": 1999, "currency": "eur"},
-        "payload_hash": null,
-        "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-    })
+/// With its history beside it.
+pub(crate) fn expanded() -> Value {
+    let mut charge = example_charge();
+    let url = "/v1/charges/ch_0197f3c2a1b47c6e8d5f00112233aaba/history";
+    charge["history"] = json!({"object": "list", "data": [example_history_row()], "has_more": false, "url": url});
+    charge
 }

@@ -20,6 +20,7 @@ use super::{ChargeId, as_json, owned, recorded, supported};
 use crate::App;
 use crate::auth::Client;
 use crate::document::{self, Responses, problems};
+use crate::expand::Expansions;
 use crate::fields::{self, schema};
 use crate::idempotency::IdempotencyKey;
 use crate::parse::ParsedOrDefault;
@@ -93,7 +94,12 @@ async fn create(
     let refund = reply.payment_id;
     let mut response = recorded(reply)?;
     if let Some(seconds) = waiting::preferred_seconds(&headers) {
-        response.extensions_mut().insert(Wait { id: refund, seconds, asked_by: AskedBy::Preference });
+        response.extensions_mut().insert(Wait {
+            id: refund,
+            seconds,
+            asked_by: AskedBy::Preference,
+            expand: Expansions::new(),
+        });
     }
     Ok(response)
 }

@@ -20,6 +20,7 @@ use crate::App;
 use crate::auth::Client;
 use crate::cache;
 use crate::document::{self, Responses, examples, problems};
+use crate::expand::{self, Expansion, Expansions};
 use crate::parse;
 use crate::problem::{Code, Problem};
 use crate::view::{self, ChargeView, RefundView};
@@ -38,12 +39,14 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("wait" = Option<u64>, Query, description = "Seconds to wait at most.", maximum = 60),
+        ("expand" = Option<Vec<Expansion>>, Query, description = "What to show beside the charge; repeat it for several."),
     ),
     responses(
         (status = 200, description = "The charge as it stands.", body = ChargeView, examples(
             ("succeeded" = (summary = "The money is there.", value = json!(examples::succeeded()))),
             ("authorized" = (summary = "It waits to be captured.", value = json!(examples::authorized()))),
             ("requires_action" = (summary = "The customer has to act.", value = json!(examples::requires_action()))),
+            ("expanded" = (summary = "With its history.", value = json!(examples::expanded()))),
             ("failed" = (summary = "The answer was no.", value = json!(examples::failed()))),
         )),
         RetrieveProblems,
@@ -67,6 +70,7 @@ async fn retrieve(
     params(
         ("id" = String, Path, description = "The refund.", example = "re_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("wait" = Option<u64>, Query, description = "Seconds to wait at most.", maximum = 60),
+        ("expand" = Option<Vec<Expansion>>, Query, description = "What to show beside the refund; repeat it for several."),
     ),
     responses((status = 200, description = "The refund as it stands.", body = RefundView), RetrieveRefundProblems)
 )]
@@ -80,13 +84,14 @@ async fn retrieve_refund(
 }
 
 async fn answer(app: &App, client: Client, id: PaymentId, asked: RetrieveRequest) -> Result<Response, Problem> {
-    let Some(seconds) = asked.wait_seconds else {
+    let RetrieveRequest { wait_seconds, expand } = asked;
+    if wait_seconds.is_none() && expand.is_empty() {
         return Ok(as_json(shown(app, client, id).await?).into_response());
-    };
+    }
     let payment = owned(app, client, id).await?;
-    let mut response = as_json(view::payment(&payment)).into_response();
-    if !definition::rests(payment.state) {
-        response.extensions_mut().insert(Wait { id: payment.id, seconds, asked_by: AskedBy::Query });
+    let mut response = as_json(expand::show(app, &payment, &expand).await?).into_response();
+    if let Some(seconds) = wait_seconds.filter(|_| !definition::rests(payment.state)) {
+        response.extensions_mut().insert(Wait { id: payment.id, seconds, asked_by: AskedBy::Query, expand });
     }
     Ok(response)
 }
@@ -125,6 +130,7 @@ async fn shown(app: &App, client: Client, id: PaymentId) -> Result<String, Probl
 #[derive(PartialEq, Eq, Debug)]
 struct RetrieveRequest {
     wait_seconds: Option<u64>,
+    expand: Expansions,
 }
 
 impl FromRequestParts<App> for RetrieveRequest {
@@ -138,7 +144,7 @@ impl FromRequestParts<App> for RetrieveRequest {
 }
 
 fn read(pairs: &[(String, String)]) -> Result<RetrieveRequest, Problem> {
-    let mut wait = None;
+    let (mut wait, mut expand) = (None, Expansions::new());
     for (name, value) in pairs {
         match name.as_str() {
             "wait" if wait.is_none() => {
@@ -146,10 +152,13 @@ fn read(pairs: &[(String, String)]) -> Result<RetrieveRequest, Problem> {
                 wait = Some(seconds.ok_or_else(|| parse::invalid("wait"))?);
             }
             "wait" => return Err(parse::invalid("wait")),
+            "expand" => {
+                expand.insert(value.parse().map_err(|_| parse::invalid("expand"))?);
+            }
             unknown => return Err(parse::unknown(unknown)),
         }
     }
-    Ok(RetrieveRequest { wait_seconds: wait.filter(|seconds| *seconds > 0) })
+    Ok(RetrieveRequest { wait_seconds: wait.filter(|seconds| *seconds > 0), expand })
 }
 
 #[cfg(test)]
@@ -160,7 +169,7 @@ mod tests {
     fn the_wait_is_a_bounded_number_of_seconds() {
         let asked = |text: &str| read(&[("wait".to_owned(), text.to_owned())]);
         for (text, wait_seconds) in [("0", None), ("1", Some(1)), ("60", Some(60))] {
-            assert_eq!(asked(text), Ok(RetrieveRequest { wait_seconds }), "{text}");
+            assert_eq!(asked(text), Ok(RetrieveRequest { wait_seconds, expand: Expansions::new() }), "{text}");
         }
         for bad in ["", "61", "-1", "1.5", "soon", "18446744073709551616"] {
             assert_eq!(asked(bad).unwrap_err().code, Code::ParameterInvalid, "{bad}");
@@ -169,5 +178,20 @@ mod tests {
         assert!(detail.contains(&format!("from 0 to {MAX_SECONDS}")), "{detail}");
         assert_eq!(read(&[("await".to_owned(), "1".to_owned())]).unwrap_err().code, Code::ParameterUnknown);
         assert!(read(&[("wait".to_owned(), "1".to_owned()), ("wait".to_owned(), "1".to_owned())]).is_err());
+    }
+
+    #[test]
+    fn only_what_there_is_can_be_asked_for_beside_a_charge() {
+        let asked = |texts: &[&str]| {
+            let pairs: Vec<_> = texts.iter().map(|text| ("expand".to_owned(), (*text).to_owned())).collect();
+            read(&pairs).map(|asked| asked.expand)
+        };
+        assert_eq!(asked(&["history"]), Ok(Expansions::from([Expansion::History])));
+        assert_eq!(asked(&["history", "history"]), asked(&["history"]));
+        for bad in ["", "History", "history,history", "refund", "customer"] {
+            let problem = asked(&["history", bad]).unwrap_err();
+            assert_eq!((problem.code, problem.param.as_deref()), (Code::ParameterInvalid, Some("expand")), "{bad}");
+            assert!(problem.detail.contains("`history`"), "{}", problem.detail);
+        }
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
-use strum::VariantArray;
+use strum::{IntoEnumIterator, VariantArray};
 use workflow::definition::State;
 use workflow::view::openapi::example_charge;
+
+use crate::expand::Expansion;
 
 fn document() -> Value {
     serde_json::from_str(&crate::openapi_json()).unwrap()
@@ -86,10 +88,13 @@ fn the_example_charge_has_the_fields_of_the_schema() {
     let document = document();
     let schema = document["components"]["schemas"]["Charge"]["properties"].as_object().unwrap();
     let example = example_charge();
-    let named: HashSet<_> = schema.keys().collect();
-    assert_eq!(named, example.as_object().unwrap().keys().collect());
+    let expanded: HashSet<_> = Expansion::iter().map(<&str>::from).collect();
+    let always: HashSet<_> = schema.keys().map(String::as_str).filter(|name| !expanded.contains(name)).collect();
+    assert_eq!(always, example.as_object().unwrap().keys().map(String::as_str).collect());
     let required = document["components"]["schemas"]["Charge"]["required"].as_array().unwrap();
-    assert_eq!(required.len(), schema.len(), "every field is always there, if only as null");
+    let required: HashSet<_> = required.iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(required, always, "every field is always there, if only as null, but for what has to be asked for");
+    assert_eq!(always.len() + expanded.len(), schema.len(), "what can be asked for has its field");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::definition::{self, Kind, State};
+use crate::definition::{self, EventKind, Kind, State};
+use crate::history::Verdict;
 use crate::payment::{CaptureMethod, FailureCategory, RefundReason};
 
 /// A text that is one of these.
@@ -175,5 +176,43 @@ pub fn example_refund() -> Value {
         "metadata": {},
         "created": "2026-11-22T19:59:00.123456Z",
         "updated": "2026-11-22T19:59:00.123456Z"
+    })
+}
+
+/// The schema of what happened.
+#[must_use]
+pub fn event_kind() -> Object {
+    one_of(EventKind::VARIANTS.iter().map(<&str>::from)).description(Some("What happened.")).build()
+}
+
+/// The schema of whether it changed anything.
+#[must_use]
+pub fn verdict() -> Object {
+    one_of(Verdict::iter().map(<&str>::from))
+        .description(Some("`applied`, or `stale` for old news that changed nothing."))
+        .build()
+}
+
+/// The schema of the word for a list.
+#[must_use]
+pub fn object_list() -> Object {
+    one_of(["list"].into_iter()).build()
+}
+
+/// The first row of a history.
+#[must_use]
+pub fn example_history_row() -> Value {
+    json!({
+        "seq": 1,
+        "at": "2026-11-22T19:57:00.123456Z",
+        "event": "started",
+        "actor": "key_0197f3c2a1b47c6e8d5f00112233aaba",
+        "from": null,
+        "to": "created",
+        "attempt": 0,
+        "verdict": "applied",
+        "data": {"amount_minor": 1999, "currency": "eur"},
+        "payload_hash": null,
+        "hash": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
     })
 }

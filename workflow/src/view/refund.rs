@@ -7,9 +7,9 @@ use serde::Serialize;
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use super::FailureView;
 #[cfg(feature = "openapi")]
 use super::openapi;
+use super::{FailureView, HistoryListView};
 use crate::definition::State;
 use crate::ids::PaymentId;
 use crate::money::Currency;
@@ -55,6 +55,10 @@ pub struct RefundView<'a> {
     /// When anything last happened to it (RFC 3339).
     #[cfg_attr(feature = "openapi", schema(schema_with = openapi::instant))]
     updated: Timestamp,
+    /// All that happened to it, where it was asked for with `expand=history`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    history: Option<HistoryListView<'a>>,
 }
 
 impl<'a> RefundView<'a> {
@@ -75,6 +79,11 @@ impl<'a> RefundView<'a> {
             metadata: &payment.metadata,
             created: payment.created_at,
             updated: payment.updated_at,
+            history: None,
         }
+    }
+
+    pub(super) fn with(self, history: Option<HistoryListView<'a>>) -> Self {
+        Self { history, ..self }
     }
 }
