@@ -7,6 +7,7 @@ mod cancel;
 mod capture;
 mod charges;
 mod complete_action;
+mod docs;
 mod health;
 mod history;
 mod metrics;
@@ -61,6 +62,7 @@ pub(crate) fn of_others() -> OpenApiRouter<App> {
         .merge(health::routes())
         .merge(metrics::routes())
         .merge(openapi::routes())
+        .merge(docs::routes())
 }
 
 /// The id of a charge in a path. What is no id names no charge.

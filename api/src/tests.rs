@@ -1,6 +1,7 @@
 //! The router from outside, over a store that knows one key and takes new charges, or answers nothing at all. What
 //! needs a real database (replays, lists, other merchants' charges) is tested with the whole system.
 
+mod docs;
 mod openapi;
 mod rate_limits;
 mod refusals;
@@ -164,6 +165,13 @@ impl Served {
         };
         has_what_every_response_has(&answered);
         answered
+    }
+
+    /// The status and the size of what need not be text.
+    async fn raw(&self, path: &str) -> (u16, usize) {
+        let response = self.router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        (status, to_bytes(response.into_body(), usize::MAX).await.unwrap().len())
     }
 
     /// A request with a key that is known.

@@ -170,7 +170,7 @@ fn welcome(system: &System, key: &SecretString, settings: &Settings, data: &Path
         r#"
 FinCore {version} is running.
 
-  API          http://{api}
+  API          http://{api}   as a page: http://{api}/docs
   API key      {key}
   database     {database}
   sandbox PSP  {sandbox}/sandbox   what it can do; its books: {sandbox}/sandbox/ledger

@@ -69,15 +69,17 @@ fn parameters() -> [Parameter; 2] {
         "Your name for this request: any that is new, and the same when you try again. Printable ASCII characters.";
     let key = ParameterBuilder::new()
         .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
         .required(Required::True)
         .schema(Some(key.pattern(Some("^[!-~]([ -~]*[!-~])?$"))))
         .description(Some(words));
     let version = ParameterBuilder::new()
         .name("FinCore-Version")
+        .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .schema(Some(version()))
         .description(Some("The version you wrote for; another one is refused."));
-    [key, version].map(|parameter| parameter.parameter_in(ParameterIn::Header).build())
+    [key.build(), version.build()]
 }
 
 /// A text of which the whole has this pattern.
