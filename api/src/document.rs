@@ -13,9 +13,10 @@ use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Serv
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::expand::Expansion;
+use crate::fields;
 use crate::problem::ProblemBody;
 
-pub(crate) use workflow::view::openapi::{ChargeStatus, PaymentStatus, RefundStatus, capture_method, object_list};
+pub(crate) use workflow::view::openapi::{ChargeStatus, PaymentStatus, RefundStatus, object_list};
 
 pub(crate) use problems::{CLIENTS, MOVES, PROBLEM_JSON, Responses, WRITES, problems};
 
@@ -28,7 +29,10 @@ pub(crate) fn frame() -> OpenApi {
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An API key, such as `fc_test_` and 64 hexadecimal digits."))
         .build();
-    let components = ComponentsBuilder::new()
+    let components = fields::schema::named()
+        .into_iter()
+        .fold(ComponentsBuilder::new(), |to, (name, schema)| to.schema(name, schema));
+    let components = components
         .security_scheme(API_KEY, SecurityScheme::Http(scheme))
         .schema(ProblemBody::name(), ProblemBody::schema())
         .schema(ChargeStatus::name(), ChargeStatus::schema())

@@ -160,13 +160,19 @@ impl<'de> Visitor<'de> for MetadataVisitor {
 
 /// How OpenAPI shows the fields, from the same constants.
 pub(crate) mod schema {
-    use utoipa::openapi::schema::{AdditionalProperties, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
+    use utoipa::openapi::schema::{
+        AdditionalProperties, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+    };
     use workflow::money::MAX_AMOUNT_MINOR;
+    use workflow::payment::CaptureMethod;
+    use workflow::view::openapi::{self, CAPTURE_METHOD, METADATA, REFUND_REASON, named_or_null};
 
     use super::{
         ACTION_RESULT_MAX, DESCRIPTION_MAX, FALLBACKS_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_MAX, METADATA_VALUE_MAX,
         PAYMENT_METHOD_MAX, RETURN_URL_MAX,
     };
+
+    const FALLBACKS: &str = "FallbackPaymentMethods";
 
     fn text(min: usize, max: usize) -> ObjectBuilder {
         ObjectBuilder::new().schema_type(Type::String).min_length(Some(min)).max_length(Some(max))
@@ -200,11 +206,8 @@ pub(crate) mod schema {
         amount
     }
 
-    pub(crate) fn capture_method() -> Object {
-        let mut method = crate::document::capture_method();
-        method.schema_type = or_null(Type::String);
-        method.enum_values.get_or_insert_default().push(serde_json::Value::Null);
-        method
+    pub(crate) fn capture_method() -> Schema {
+        named_or_null(CAPTURE_METHOD).default(Some(serde_json::json!(CaptureMethod::default()))).into()
     }
 
     pub(crate) fn currency() -> Object {
@@ -234,16 +237,34 @@ pub(crate) mod schema {
     pub(crate) fn return_url() -> Object {
         text(1, RETURN_URL_MAX)
             .format(Some(SchemaFormat::Custom("uri".into())))
-            .pattern(Some(r"^https?://\S+$"))
+            .pattern(Some(r"^(https://\S+|http://(localhost|127\.0\.0\.1|\[::1\])([:/?#]\S*)?)$"))
             .schema_type(or_null(Type::String))
             .description(Some("Where the customer comes back to after acting: https, or http to localhost."))
             .examples(["https://shop.example/return"])
             .build()
     }
 
-    pub(crate) fn fallbacks() -> Object {
+    pub(crate) fn fallbacks() -> Schema {
+        named_or_null(FALLBACKS).into()
+    }
+
+    pub(crate) fn metadata() -> Schema {
+        named_or_null(METADATA).into()
+    }
+
+    /// What is described once, by name.
+    pub(crate) fn named() -> [(&'static str, Object); 4] {
+        [
+            (CAPTURE_METHOD, openapi::capture_method()),
+            (FALLBACKS, fallback_payment_methods()),
+            (METADATA, any_metadata()),
+            (REFUND_REASON, openapi::refund_reason()),
+        ]
+    }
+
+    fn fallback_payment_methods() -> Object {
         ObjectBuilder::new()
-            .schema_type(or_null(Type::Object))
+            .schema_type(Type::Object)
             .additional_properties(Some(AdditionalProperties::RefOr(payment_method().into())))
             .max_properties(Some(FALLBACKS_MAX))
             .description(Some(
@@ -261,9 +282,9 @@ pub(crate) mod schema {
             .build()
     }
 
-    pub(crate) fn metadata() -> Object {
+    fn any_metadata() -> Object {
         ObjectBuilder::new()
-            .schema_type(or_null(Type::Object))
+            .schema_type(Type::Object)
             .property_names(Some(plain(1, METADATA_KEY_MAX).build()))
             .additional_properties(Some(AdditionalProperties::RefOr(plain(0, METADATA_VALUE_MAX).build().into())))
             .max_properties(Some(METADATA_ENTRIES_MAX))

@@ -52,7 +52,7 @@ pub struct ChargeView<'a> {
     /// Taken back by disputes so far and not won back, in minor units.
     amount_charged_back: i64,
     /// When it is captured.
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::capture_method))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::named_capture_method))]
     capture_method: CaptureMethod,
     /// The PSP's token for the customer's means of payment.
     payment_method: &'a str,
@@ -74,6 +74,7 @@ pub struct ChargeView<'a> {
     #[cfg_attr(feature = "openapi", schema(required))]
     description: Option<&'a str>,
     /// The client's data.
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::named_metadata))]
     metadata: &'a BTreeMap<String, String>,
     /// When it was accepted (RFC 3339).
     #[cfg_attr(feature = "openapi", schema(schema_with = openapi::instant))]
@@ -93,11 +94,13 @@ pub struct ChargeView<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum NextActionView<'a> {
     /// Open a page, for example for 3-D Secure.
+    #[cfg_attr(feature = "openapi", schema(title = "RedirectToUrl"))]
     RedirectToUrl {
         /// The page.
         redirect_to_url: RedirectView<'a>,
     },
     /// Act in the PSP's own software development kit.
+    #[cfg_attr(feature = "openapi", schema(title = "UseSdk"))]
     UseSdk {},
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use utoipa::IntoResponses;
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -12,6 +13,7 @@ use super::as_json;
 use crate::App;
 use crate::document::{Responses, problems};
 use crate::problem::{Code, Problem};
+use crate::view;
 
 /// A database that takes longer is not ready; load balancers ask every few seconds.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,10 +27,21 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// For whoever restarts processes that are not. Asks nobody else.
 #[utoipa::path(
     get, path = "/healthz", operation_id = "check_alive", tag = "operations",
-    responses((status = 200, description = "It is.", body = serde_json::Value, example = json!({"status": "alive"})), AliveProblems)
+    responses((status = 200, description = "It is.", body = Health, example = json!({"status": "alive"})), AliveProblems)
 )]
 async fn alive() -> Response {
-    as_json(r#"{"status":"alive"}"#).into_response()
+    is("alive")
+}
+
+/// How the process is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// In one word.
+    status: &'static str,
+}
+
+fn is(status: &'static str) -> Response {
+    as_json(view::json(&Health { status })).into_response()
 }
 
 struct AliveProblems;
@@ -44,13 +57,13 @@ impl IntoResponses for AliveProblems {
 /// For load balancers. Asks the database, for two seconds at most.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "check_ready", tag = "operations",
-    responses((status = 200, description = "It can.", body = serde_json::Value, example = json!({"status": "ready"})), ReadyProblems)
+    responses((status = 200, description = "It can.", body = Health, example = json!({"status": "ready"})), ReadyProblems)
 )]
 async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     // In a task of its own: a check that takes too long is left to end by itself, never cut off within a transaction.
     let check = tokio::spawn(async move { app.engine.store().check().await });
     match tokio::time::timeout(CHECK_TIMEOUT, check).await {
-        Ok(Ok(Ok(()))) => Ok(as_json(r#"{"status":"ready"}"#).into_response()),
+        Ok(Ok(Ok(()))) => Ok(is("ready")),
         Ok(Ok(Err(error))) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
             Err(not_ready("The database does not answer, or has another schema than this server needs."))

@@ -19,7 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// The same as `docs/openapi.json` in the repository.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "read_openapi", tag = "operations",
-    responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value), OpenapiProblems)
+    responses((status = 200, description = "OpenAPI 3.1.", body = BTreeMap<String, serde_json::Value>), OpenapiProblems)
 )]
 async fn openapi(State(app): State<App>) -> Response {
     as_json(app.openapi.clone()).into_response()

@@ -6,7 +6,8 @@
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
-use utoipa::IntoResponses;
+use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use workflow::port::gateway::{Unreadable, WebhookRefused};
@@ -16,6 +17,7 @@ use crate::App;
 use crate::document::{Responses, problems};
 use crate::parse::Body;
 use crate::problem::{Code, Problem};
+use crate::view;
 
 /// Bytes of a webhook. PSPs send a few kilobytes; some put a whole order in.
 const WEBHOOK_MAX: usize = 256 * 1024;
@@ -33,7 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     params(("psp" = String, Path, description = "The PSP's name in the configuration.", example = "sandbox")),
     request_body(content = serde_json::Value, content_type = "application/json", description = "The PSP's event, signed by its rules."),
     responses(
-        (status = 200, description = "Stored. Nothing more to do.", body = serde_json::Value, example = json!({"received": true})),
+        (status = 200, description = "Stored. Nothing more to do.", body = Received, example = json!({"received": true})),
         ReceiveProblems,
     )
 )]
@@ -53,7 +55,14 @@ async fn receive(
             Err(Unreadable) => app.engine.keep_unreadable(gateway.psp(), &event).await?,
         };
     }
-    Ok(as_json(r#"{"received":true}"#).into_response())
+    Ok(as_json(view::json(&Received { received: true })).into_response())
+}
+
+/// That a webhook is stored.
+#[derive(Serialize, ToSchema)]
+struct Received {
+    /// Always `true`.
+    received: bool,
 }
 
 fn refusal(psp: &str, refused: WebhookRefused) -> Problem {

@@ -4,13 +4,38 @@
 
 use serde_json::{Value, json};
 use strum::{IntoEnumIterator, VariantArray};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::definition::{self, EventKind, Kind, State};
 use crate::history::Verdict;
 use crate::payment::{CaptureMethod, FailureCategory, RefundReason};
+
+/// The names of schemas that requests and answers share: generated clients have one type of each.
+pub const CAPTURE_METHOD: &str = "CaptureMethod";
+/// Likewise.
+pub const METADATA: &str = "Metadata";
+/// Likewise.
+pub const REFUND_REASON: &str = "RefundReason";
+
+/// A schema of the document's by its name, or null.
+#[must_use]
+pub fn named_or_null(name: &str) -> OneOfBuilder {
+    OneOfBuilder::new().item(Ref::from_schema_name(name)).item(ObjectBuilder::new().schema_type(Type::Null))
+}
+
+/// How answers show a capture method.
+#[must_use]
+pub fn named_capture_method() -> Ref {
+    Ref::from_schema_name(CAPTURE_METHOD)
+}
+
+/// How answers show metadata.
+#[must_use]
+pub fn named_metadata() -> Ref {
+    Ref::from_schema_name(METADATA)
+}
 
 /// A text that is one of these.
 #[must_use]
@@ -77,15 +102,16 @@ fn status(kind: Kind) -> RefOr<Schema> {
         .into()
 }
 
-/// The schema of the reason for a refund, where none need be given.
+/// The schema of the reason for a refund.
 #[must_use]
-pub fn refund_reason_or_null() -> Object {
-    let words = RefundReason::iter().map(|reason| Some(<&str>::from(reason))).chain([None]);
-    ObjectBuilder::new()
-        .schema_type(SchemaType::Array(vec![Type::String, Type::Null]))
-        .enum_values(Some(words))
-        .description(Some("Why the money is given back."))
-        .build()
+pub fn refund_reason() -> Object {
+    one_of(RefundReason::iter().map(<&str>::from)).description(Some("Why the money is given back.")).build()
+}
+
+/// The same by its name, where none need be given.
+#[must_use]
+pub fn refund_reason_or_null() -> Schema {
+    named_or_null(REFUND_REASON).into()
 }
 
 /// The schema of the capture method.
@@ -93,7 +119,6 @@ pub fn refund_reason_or_null() -> Object {
 pub fn capture_method() -> Object {
     one_of(CaptureMethod::iter().map(<&str>::from))
         .description(Some("`automatic`: as soon as it is authorized. `manual`: when you ask for it."))
-        .default(Some(json!(CaptureMethod::default())))
         .build()
 }
 

@@ -48,6 +48,7 @@ pub struct RefundView<'a> {
     #[cfg_attr(feature = "openapi", schema(required))]
     failure: Option<FailureView<'a>>,
     /// The client's data.
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::named_metadata))]
     metadata: &'a BTreeMap<String, String>,
     /// When it was accepted (RFC 3339).
     #[cfg_attr(feature = "openapi", schema(schema_with = openapi::instant))]
