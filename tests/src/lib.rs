@@ -6,6 +6,7 @@ pub mod build;
 pub mod clock;
 pub mod crash;
 pub mod database;
+pub mod dev;
 pub mod emulators;
 pub mod fuzz;
 pub mod lambda;

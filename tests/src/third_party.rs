@@ -4,8 +4,8 @@
 //! Not here: installing them (`xtask`), and their versions and scripts (`tests/third_party`).
 
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,6 +22,8 @@ pub const SECRET_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
 
 /// How long a tool may take to listen: Node reads thousands of files, on machines that do other things as well.
 const START: Duration = Duration::from_secs(120);
+/// How long a linter may take: Node, again.
+const LINT: Duration = Duration::from_secs(120);
 /// How long a script may take.
 const SCRIPT: Duration = Duration::from_secs(60);
 
@@ -91,13 +93,40 @@ impl Tools {
     /// Prism, which validates calls against the document: with `upstream` as a proxy in front of it, without as a mock
     /// that answers with examples.
     pub async fn prism(&self, upstream: Option<&str>) -> Listening {
+        self.prism_by(&self.folder.join("document/openapi.json"), upstream).await
+    }
+
+    /// The same by another document.
+    pub async fn prism_by(&self, document: &Path, upstream: Option<&str>) -> Listening {
         let port = free_port();
         let mut command = Command::new("node");
         command.arg(self.folder.join("node/node_modules/@stoplight/prism-cli/dist/index.js"));
         command.arg(if upstream.is_some() { "proxy" } else { "mock" });
         command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-        command.arg(self.folder.join("document/openapi.json")).args(upstream);
+        command.arg(document).args(upstream);
         listening(command, "Prism is listening on ").await
+    }
+
+    /// Spectral, a linter of OpenAPI documents, by our `spectral.yaml`: what it has to say, which is nothing when all is
+    /// well.
+    pub async fn spectral(&self, document: &Path) -> String {
+        let mut command = Command::new("node");
+        command.arg(self.folder.join("node/node_modules/@stoplight/spectral-cli/dist/index.js"));
+        command.args(["lint", "--quiet", "--fail-severity", "hint", "--ruleset"]);
+        command.arg(ours("spectral.yaml")).arg(document);
+        let output = ended(command, LINT).await;
+        if output.status.success() { String::new() } else { said(&output) }
+    }
+
+    /// Schemathesis, which makes up requests by a document (a file, or where it is served) and checks the answers, by our
+    /// `schemathesis.toml`: whether all is well, and what it has to say.
+    pub async fn schemathesis(&self, document: &str, key: &str, options: &[&str], within: Duration) -> (bool, String) {
+        let mut command = Command::new(self.folder.join("python/bin/schemathesis"));
+        command.arg("--config-file").arg(ours("schemathesis.toml"));
+        command.args(["run", document, "--header", &format!("Authorization: Bearer {key}")]);
+        command.arg("--no-color").args(options).env("SCHEMATHESIS_HOOKS", ours("schemathesis_hooks.py"));
+        let output = ended(command, within).await;
+        (output.status.success(), said(&output))
     }
 
     /// One of our Python scripts that listens, with the installed packages.
@@ -143,9 +172,26 @@ impl Tools {
 
     fn python(&self, script: &str) -> Command {
         let mut command = Command::new(self.folder.join("python/bin/python"));
-        command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("third_party").join(script));
+        command.arg(ours(script));
         command
     }
+}
+
+/// A file of `tests/third_party`.
+fn ours(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("third_party").join(name)
+}
+
+/// A tool that has run to its end, in a folder of its own: some leave files where they are.
+async fn ended(mut command: Command, within: Duration) -> Output {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    command.current_dir(folder.path()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(within, command.output()).await;
+    output.expect("it ends in time").expect("it is installed")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Starts a tool and waits until it prints the words before its URL.

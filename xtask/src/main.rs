@@ -56,10 +56,12 @@ enum Command {
     Package,
     /// Measure the start of the Lambda function beside that of a bare one.
     ColdStart,
-    /// Install tools of others below target/ and check the PSP gateways against them.
+    /// Install tools of others below target/ and check the PSP gateways and the API against them.
     ThirdParty,
     /// Send the PSP gateways arbitrary answers and webhooks, on and on.
     Fuzz(fuzz::Options),
+    /// Make up requests by our OpenAPI document, many of them, and check what a real server answers.
+    Contract(tools::ContractOptions),
     /// The house rules that no compiler or lint checks.
     Tidy,
 }
@@ -105,6 +107,7 @@ async fn run(command: Command) -> Result<()> {
         Command::ColdStart => cold_start::run().await,
         Command::Fuzz(options) => fuzz::run(options).await,
         Command::ThirdParty => tools::run().await,
+        Command::Contract(options) => tools::contract(options).await,
         Command::Tidy => tidy::check(),
     }
 }

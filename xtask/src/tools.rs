@@ -20,6 +20,8 @@ const FOLDER_VARIABLE: &str = "FINCORE_TEST_THIRD_PARTY";
 const FILTER: &str = "package(fincore-tests) & test(/^third_party::/)";
 pub(crate) const ALL_BUT_THOSE: &str = "not (package(fincore-tests) & test(/^third_party::/))";
 pub(crate) const MODULE: &str = "third_party::";
+/// The test that makes up requests.
+const CONTRACT: &str = "requests_made_up_by_the_document_are_answered_as_it_says";
 
 /// What to do when a registry does not answer.
 const OFFLINE: &str = "The registry is needed once; later runs need no network. Check the network, or pip's or npm's \
@@ -78,6 +80,29 @@ pub(crate) async fn check(tools: &Tools) -> Result<()> {
         process::cargo(["test", "--package", "fincore-tests", "--test", "suite", "--locked", MODULE])
     };
     process::run(command.env(FOLDER_VARIABLE, &tools.folder)).await
+}
+
+/// Requests made up by our OpenAPI document, many or for hours: the gate makes up a few.
+#[derive(clap::Args)]
+pub(crate) struct ContractOptions {
+    /// How many to make up for each operation in each phase
+    #[arg(long, default_value_t = 1_000)]
+    examples: u32,
+    /// What a run printed, to play it again; without it, always others
+    #[arg(long)]
+    seed: Option<String>,
+}
+
+/// Installs, and makes up requests by our OpenAPI document. With cargo's own runner, which knows no time limit.
+pub(crate) async fn contract(options: ContractOptions) -> Result<()> {
+    let tools = install().await?;
+    let mut command = process::cargo(["test", "--package", "fincore-tests", "--test", "suite", "--locked", CONTRACT]);
+    command.args(["--", "--nocapture"]).env(FOLDER_VARIABLE, &tools.folder);
+    command.env("FINCORE_CONTRACT_EXAMPLES", options.examples.to_string());
+    if let Some(seed) = options.seed {
+        command.env("FINCORE_CONTRACT_SEED", seed);
+    }
+    process::run(&mut command).await
 }
 
 impl Tools {
