@@ -3,6 +3,8 @@
 //! It stands where the real store would, changes nothing, and is how the driver learns of ends without asking the
 //! database. Not here: anything about a particular database.
 
+mod outbound;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -10,7 +10,8 @@ create table idempotency_keys (
     route         text    not null,
     key           text    not null,
     fingerprint   bytea   not null,
-    payment_id    uuid    not null,
+    -- What it was about; null when it was about no payment, but about a webhook endpoint.
+    payment_id    uuid,
     -- The HTTP status and the body it was answered with, byte for byte.
     status        integer not null,
     body          text    not null,

@@ -10,7 +10,8 @@ create table idempotency_keys (
     route         text    not null,
     key           text    not null,
     fingerprint   blob    not null,
-    payment_id    blob    not null,
+    -- What it was about; null when it was about no payment, but about a webhook endpoint.
+    payment_id    blob,
     -- The HTTP status and the body it was answered with, byte for byte.
     status        integer not null,
     body          text    not null,

@@ -145,7 +145,7 @@ pub fn request(payment: &Payment) -> RequestRecord {
             key: payment.id.to_string(),
         },
         fingerprint: Hash::of(payment.id.to_string().as_bytes()),
-        payment_id: payment.id,
+        payment_id: Some(payment.id),
         status: 202,
         body: format!("{{\"id\":\"{}\", \"note\":\"byte for byte\\u0000  ü\"}}", payment.id),
         created_at: payment.created_at,
@@ -190,6 +190,7 @@ pub fn update(before: &Payment, change: impl FnOnce(&mut Payment)) -> Update {
         dead_letter: None,
         with: None,
         opens: None,
+        notifications: Vec::new(),
     }
 }
 

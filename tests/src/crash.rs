@@ -1,6 +1,8 @@
 //! A store whose process dies at a chosen write: before it, so that nothing was stored, or right after it, so that
 //! nobody learned of it. From then on it answers nobody, as a dead process does. It counts how often it is read.
 
+mod outbound;
+
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};

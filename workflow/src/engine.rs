@@ -20,6 +20,7 @@ use crate::definition::{Definition, EventKind, State};
 use crate::event::{Actor, Event};
 use crate::group_commit::Lane;
 use crate::ids::PaymentId;
+use crate::notification::Notification;
 use crate::payment::{Payment, RefundOf, RefundStatus};
 use crate::port::clock::{Clock, Random};
 use crate::port::gateway::Capabilities;
@@ -85,6 +86,7 @@ pub struct Engine {
     updates: Lane<Update, Updated>,
     loads: Lane<PaymentId, Option<Payment>>,
     letters: watch::Sender<u64>,
+    outbound: watch::Sender<u64>,
 }
 
 impl Engine {
@@ -119,6 +121,7 @@ impl Engine {
                 Box::pin(async move { store.load(&batch).await })
             }),
             letters: watch::Sender::new(0),
+            outbound: watch::Sender::new(0),
         }
     }
 
@@ -152,6 +155,17 @@ impl Engine {
         self.letters.subscribe()
     }
 
+    /// Changes with each event for merchants that may have been written: who delivers them need not wait for the next look.
+    #[must_use]
+    pub fn outbound_events(&self) -> watch::Receiver<u64> {
+        self.outbound.subscribe()
+    }
+
+    /// Says that an event for merchants was written, or asked for again.
+    pub fn tell_outbound(&self) {
+        self.outbound.send_modify(|written| *written += 1);
+    }
+
     /// Two random numbers, enough for an id.
     #[must_use]
     pub fn random_pair(&self) -> [u64; 2] {
@@ -179,7 +193,7 @@ impl Engine {
             Some(of) => Box::pin(self.settled_with(of, before, &after)).await?,
             None => None,
         };
-        Box::pin(self.write_with(Change { before: before.clone(), steps }, with, None, origin)).await
+        Box::pin(self.write_with(self.change(before.clone(), steps), with, None, origin)).await
     }
 
     /// Writes changes that belong together, and perhaps a refund that begins with them: all or nothing.
@@ -194,6 +208,7 @@ impl Engine {
         let told: Vec<(PaymentId, News)> =
             changes().flat_map(|change| &change.steps).map(|step| (step.payment.id, News::of(step))).collect();
         let moved: Vec<Moved> = changes().filter_map(Change::moved).collect();
+        let is_told = changes().any(|change| !change.notifications.is_empty());
         let Some(update) = change.into_update(origin) else { return Ok(Updated::Applied) };
         let update = Update {
             with: with.and_then(|change| change.into_update(Origin::Plain)).map(Box::new),
@@ -205,6 +220,9 @@ impl Engine {
             told.iter().for_each(|(payment, news)| news.announce(*payment));
             if told.iter().any(|(_, news)| news.dead_letter.is_some()) {
                 self.letters.send_modify(|written| *written += 1);
+            }
+            if is_told {
+                self.tell_outbound();
             }
             for moved in moved {
                 self.moves.announce(moved).await;
@@ -234,9 +252,18 @@ impl Engine {
         let charge = self.load(of.charge).await?.ok_or(EngineError::NotFound)?;
         let occurrence = Occurrence { event, actor: Actor::Refund(after.id), payload_hash: None };
         match self.decide(&charge, &occurrence, self.now())? {
-            Decision::Record(step) => Ok(Some(Change { before: charge, steps: vec![*step] })),
+            Decision::Record(step) => Ok(Some(self.change(charge, vec![*step]))),
             Decision::Illegal(why) => Err(EngineError::Illegal { state: charge.state, why }),
         }
+    }
+
+    /// Steps from `before` on, with what the merchant is told of them.
+    fn change(&self, before: Payment, steps: Vec<Step>) -> Change {
+        let befores = std::iter::once(&before).chain(steps.iter().map(|step| &step.payment));
+        let told = befores.zip(&steps);
+        let notifications =
+            told.filter_map(|(before, step)| Notification::of(before, step, self.random_pair())).collect();
+        Change { before, steps, notifications }
     }
 
     /// Tells the queue about a payment that is due. The row is committed, so a queue that is down costs only time.
@@ -258,6 +285,7 @@ impl Engine {
 struct Change {
     before: Payment,
     steps: Vec<Step>,
+    notifications: Vec<Notification>,
 }
 
 impl Change {
@@ -267,7 +295,7 @@ impl Change {
     }
 
     fn into_update(self, origin: Origin) -> Option<Update> {
-        let Self { before, steps } = self;
+        let Self { before, steps, notifications } = self;
         let dead_letter = steps.iter().find_map(|step| step.dead_letter.clone());
         let mut last = None;
         let mut rows = Vec::with_capacity(steps.len());
@@ -288,6 +316,7 @@ impl Change {
             origin,
             learned_reference,
             dead_letter,
+            notifications,
             with,
             opens,
         })

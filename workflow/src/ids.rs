@@ -189,6 +189,25 @@ prefixed_id!(
     ApiKeyId,
     "key"
 );
+prefixed_id!(
+    /// Where a merchant wants to be told of events.
+    EndpointId,
+    "we"
+);
+prefixed_id!(
+    /// One event that merchants are told of: the same on every attempt and at every endpoint.
+    EventId,
+    "evt"
+);
+
+impl EventId {
+    /// What sorts before every event of this instant and after every earlier one.
+    #[must_use]
+    pub fn first_of(instant: Timestamp) -> Self {
+        let millis = u128::try_from(instant.as_millisecond()).unwrap_or_default();
+        Self(Uuid::from_u128(millis << 80))
+    }
+}
 
 #[cfg(test)]
 mod tests {

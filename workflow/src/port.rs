@@ -5,6 +5,7 @@ pub mod breakers;
 pub mod clock;
 pub mod gateway;
 pub mod moves;
+pub mod outbound;
 pub mod queue;
 pub mod rate_limits;
 pub mod row;

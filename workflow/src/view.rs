@@ -3,6 +3,7 @@
 //!
 //! Not here: machine columns (fence, lease, operation). They are nobody's business outside.
 
+pub mod event;
 mod history;
 #[cfg(feature = "openapi")]
 pub mod openapi;

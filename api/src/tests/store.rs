@@ -1,5 +1,7 @@
 //! A store that knows one API key and otherwise does nothing, or fails.
 
+mod outbound;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};

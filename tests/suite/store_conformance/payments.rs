@@ -120,7 +120,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         for call in calls {
             match call.await.unwrap() {
                 (id, Started::Created) => created.push(id),
-                (_, Started::Repeated(record)) => repeated.push(record.payment_id),
+                (_, Started::Repeated(record)) => repeated.push(record.payment_id.unwrap()),
             }
         }
         assert_eq!((created.len(), repeated.len()), (1, 63));

@@ -36,4 +36,4 @@ with keyed as (
         $53::integer[], $54::text[], $55::text[], $56::bytea[], $57::bytea[]
     ) as input (payment_id) join keyed on keyed.payment_id = input.payment_id
 )
-select payment_id from keyed
+select payment_id as "payment_id!" from keyed

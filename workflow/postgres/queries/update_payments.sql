@@ -86,7 +86,7 @@ with barred as (
             input.with_id is null
             or input.with_id in (select id from held) and input.with_id not in (select id from barred)
         )
-    returning payments.id
+    returning payments.id, payments.merchant_id as owner_id
 ), opened as (
     insert into payments (
         id, merchant_id, psp, payment_method, amount_minor, currency, capture_method, metadata, definition_version,
@@ -145,5 +145,24 @@ with barred as (
     select input.* from unnest(
         $60::uuid[], $61::bigint[], $62::bigint[], $63::text[], $64::text[]
     ) as input (payment_id) join moved on moved.id = input.payment_id
+), wanted as materialized (
+    -- Events, once for each endpoint that wants to hear of them. Nothing is written of what nobody wants to hear.
+    select input.*, moved.owner_id as merchant_id, endpoint.id as endpoint_id
+    from unnest(
+        $72::uuid[], $73::uuid[], $74::bigint[], $75::text[], $76::bigint[], $77::text[]
+    ) as input (event_id, payment_id, sequence, type, at_us, payload)
+    join moved on moved.id = input.payment_id
+    join webhook_endpoints as endpoint
+        on endpoint.merchant_id = moved.owner_id
+        and endpoint.disabled_at_us is null
+        and (endpoint.events is null or endpoint.events::jsonb ? input.type)
+), announced as (
+    insert into outbound_events (id, merchant_id, payment_id, sequence, type, created_at_us, payload)
+    select distinct on (event_id) event_id, merchant_id, payment_id, sequence, type, at_us, payload from wanted
+), addressed as (
+    insert into outbound_deliveries (
+        event_id, endpoint_id, state, attempts, tries, since_us, next_attempt_at_us
+    )
+    select event_id, endpoint_id, 'pending', 0, 0, at_us, at_us from wanted
 )
 select id from moved

@@ -5,6 +5,8 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 use workflow::history::HistoryRow;
+use workflow::ids::PaymentId;
+use workflow::notification::Notification;
 use workflow::payment::Payment;
 use workflow::port::store::{RequestRecord, StoreError, WebhookEvent};
 
@@ -149,7 +151,7 @@ pub(crate) struct Requests<'a> {
     pub(crate) route: Vec<&'a str>,
     pub(crate) key: Vec<&'a str>,
     pub(crate) fingerprint: Vec<[u8; 32]>,
-    pub(crate) payment_id: Vec<Uuid>,
+    pub(crate) payment_id: Vec<Option<Uuid>>,
     pub(crate) status: Vec<i32>,
     pub(crate) body: Vec<&'a str>,
     pub(crate) created_at_us: Vec<i64>,
@@ -162,7 +164,7 @@ impl<'a> Requests<'a> {
             route: column(records, |record| record.scope.route.as_str()),
             key: column(records, |record| record.scope.key.as_str()),
             fingerprint: column(records, |record| record.fingerprint.0),
-            payment_id: column(records, |record| record.payment_id.uuid()),
+            payment_id: column(records, |record| record.payment_id.map(PaymentId::uuid)),
             status: column(records, |record| i32::from(record.status)),
             body: column(records, |record| record.body.as_str()),
             created_at_us: column(records, |record| us(record.created_at)),
@@ -189,8 +191,31 @@ impl<'a> Events<'a> {
             event_type: column(events, |event| event.event_type.as_str()),
             body: column(events, |event| event.body.as_slice()),
             received_at_us: column(events, |event| us(event.received_at)),
-            payment_id: column(events, |event| event.payment_id.map(workflow::ids::PaymentId::uuid)),
+            payment_id: column(events, |event| event.payment_id.map(PaymentId::uuid)),
             outcome: column(events, |event| event.outcome.into()),
+        }
+    }
+}
+
+/// Events for merchants.
+pub(crate) struct Notifications<'a> {
+    pub(crate) id: Vec<Uuid>,
+    pub(crate) payment_id: Vec<Option<Uuid>>,
+    pub(crate) sequence: Vec<Option<i64>>,
+    pub(crate) event_type: Vec<&'static str>,
+    pub(crate) at_us: Vec<i64>,
+    pub(crate) payload: Vec<&'a str>,
+}
+
+impl<'a> Notifications<'a> {
+    pub(crate) fn of(notifications: &[&'a Notification]) -> Self {
+        Self {
+            id: column(notifications, |told| told.id.uuid()),
+            payment_id: column(notifications, |told| told.payment_id.map(PaymentId::uuid)),
+            sequence: column(notifications, |told| told.sequence),
+            event_type: column(notifications, |told| told.event_type.into()),
+            at_us: column(notifications, |told| us(told.at)),
+            payload: column(notifications, |told| told.payload.as_str()),
         }
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod keys;
 mod letters;
 mod opened;
+mod outbound;
 mod read;
 mod schema;
 mod session;

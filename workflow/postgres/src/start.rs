@@ -91,7 +91,7 @@ async fn insert_payments(
         &requests.route as &[&str],
         &requests.key as &[&str],
         &requests.fingerprint as &[[u8; 32]],
-        &requests.payment_id,
+        &requests.payment_id as &[Option<Uuid>],
         &requests.status,
         &requests.body as &[&str],
         &requests.created_at_us,

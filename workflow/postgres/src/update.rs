@@ -13,7 +13,7 @@ use workflow::port::store::{
 };
 
 use crate::PostgresStore;
-use crate::columns::{Events, Facts, Requests, Standing, column, us};
+use crate::columns::{Events, Facts, Notifications, Requests, Standing, column, us};
 use crate::error::{is_about_an_element, is_lost_race, store_error};
 use crate::opened;
 use crate::session::{Held, within};
@@ -86,6 +86,7 @@ struct Change<'a> {
     moved_by_request: Vec<Uuid>,
     requests: Requests<'a>,
     letters: Letters,
+    told: Notifications<'a>,
     named: Vec<Uuid>,
     named_at: Vec<&'a str>,
     names: Vec<&'a str>,
@@ -135,6 +136,7 @@ impl<'a> Change<'a> {
             moved_by_request,
             requests: Requests::of(&requests),
             letters: Letters::of(&moves),
+            told: Notifications::of(&moves.iter().flat_map(|update| &update.notifications).collect::<Vec<_>>()),
             named,
             named_at,
             names,
@@ -179,7 +181,7 @@ impl Letters {
 /// Returns the payments that were moved.
 #[expect(clippy::too_many_lines, reason = "one statement, with one line a parameter")]
 async fn update_payments(held: &mut Held, change: &Change<'_>) -> sqlx::Result<Vec<Uuid>> {
-    let Change { standing, facts, events, requests, letters, .. } = change;
+    let Change { standing, facts, events, requests, letters, told, .. } = change;
     sqlx::query_file_scalar!(
         "queries/update_payments.sql",
         &change.moved_by_event,
@@ -195,7 +197,7 @@ async fn update_payments(held: &mut Held, change: &Change<'_>) -> sqlx::Result<V
         &requests.route as &[&str],
         &requests.key as &[&str],
         &requests.fingerprint as &[[u8; 32]],
-        &requests.payment_id,
+        &requests.payment_id as &[Option<Uuid>],
         &requests.status,
         &requests.body as &[&str],
         &requests.created_at_us,
@@ -252,7 +254,13 @@ async fn update_payments(held: &mut Held, change: &Change<'_>) -> sqlx::Result<V
         &standing.refunds as &[Option<String>],
         &change.with_id as &[Option<Uuid>],
         &standing.amount_refund_pending_minor,
-        &change.opened
+        &change.opened,
+        &told.id,
+        &told.payment_id as &[Option<Uuid>],
+        &told.sequence as &[Option<i64>],
+        &told.event_type as &[&str],
+        &told.at_us,
+        &told.payload as &[&str]
     )
     .fetch_all(held)
     .await

@@ -10,6 +10,7 @@ mod connect;
 mod error;
 mod keys;
 mod letters;
+mod outbound;
 mod read;
 mod schema;
 mod start;

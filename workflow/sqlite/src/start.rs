@@ -4,6 +4,7 @@
 
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
+use workflow::ids::PaymentId;
 use workflow::payment::Payment;
 use workflow::port::store::{NewPayment, RequestRecord, RequestScope, Started, StoreError};
 
@@ -167,7 +168,7 @@ pub(crate) async fn insert_payment(connection: &mut SqliteConnection, payment: &
 pub(crate) async fn insert_request(connection: &mut SqliteConnection, record: &RequestRecord) -> sqlx::Result<()> {
     let merchant_id = record.scope.merchant_id.uuid();
     let fingerprint = &record.fingerprint.0[..];
-    let payment_id = record.payment_id.uuid();
+    let payment_id = record.payment_id.map(PaymentId::uuid);
     let status = i64::from(record.status);
     let created_at_us = us(record.created_at);
     sqlx::query!(

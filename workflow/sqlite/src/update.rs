@@ -11,6 +11,7 @@ use crate::SqliteStore;
 use crate::columns::{json, us};
 use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
+use crate::outbound::announce;
 use crate::start::{insert_payment, insert_request, select_request};
 use crate::webhooks::{insert_psp_reference, replace_webhook, webhook_is_handled};
 
@@ -94,6 +95,9 @@ async fn move_payment(connection: &mut SqliteConnection, update: &Update) -> sql
             insert_psp_reference(connection, &payment.psp, reference, payment.id.uuid()).await?;
         }
         insert_dead_letter(connection, moved).await?;
+        for notification in &moved.notifications {
+            announce(connection, notification).await?;
+        }
     }
     if let Some(opened) = &update.opens {
         insert_payment(connection, &opened.payment).await?;

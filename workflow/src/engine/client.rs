@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Engine, EngineError, MAX_CONFLICTS};
+use super::{Engine, EngineError, MAX_CONFLICTS};
 use crate::decide::{self, Decision, Occurrence};
 use crate::definition::{self, Goal, Kind, State};
 use crate::event::{Actor, Event};
@@ -12,7 +12,7 @@ use crate::ids::{MerchantId, PaymentId};
 use crate::money::{Amount, Currency, Money};
 use crate::payment::{CaptureMethod, Destination, Payment, RefundOf, RefundReason, Refunds, Route};
 use crate::port::gateway::Captures;
-use crate::port::store::{NewPayment, Origin, RequestRecord, RequestScope, Started, Updated};
+use crate::port::store::{NewPayment, Origin, RequestRecord, RequestScope, Started, StoreError, Updated};
 
 /// What a client asks to be charged.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,8 +73,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn replay(record: RequestRecord) -> Self {
-        Self { status: record.status, body: record.body, payment_id: record.payment_id, replayed: true }
+    fn replay(record: RequestRecord) -> Result<Self, EngineError> {
+        let payment_id = record
+            .payment_id
+            .ok_or_else(|| StoreError::Corrupt(format!("the answer to {} concerns no payment", record.scope.route)))?;
+        Ok(Self { status: record.status, body: record.body, payment_id, replayed: true })
     }
 }
 
@@ -142,7 +145,7 @@ impl Engine {
             let payment = opened.payment.clone();
             let record = answered(&request, &payment, render, now);
             let reply = Reply { status: ACCEPTED, body: record.body.clone(), payment_id: payment.id, replayed: false };
-            let change = Change { before, steps: vec![step] };
+            let change = self.change(before, vec![step]);
             let write = self.write_with(change, None, Some(opened), Origin::Request(record));
             if Box::pin(write).await? == Updated::Applied {
                 metrics::counter!("fincore_refunds_started_total").increment(1);
@@ -206,14 +209,14 @@ impl Engine {
 }
 
 fn repeated(earlier: RequestRecord, request: &Request) -> Result<Reply, EngineError> {
-    if earlier.fingerprint == request.fingerprint { Ok(Reply::replay(earlier)) } else { Err(EngineError::KeyReused) }
+    if earlier.fingerprint == request.fingerprint { Reply::replay(earlier) } else { Err(EngineError::KeyReused) }
 }
 
 fn answered(request: &Request, payment: &Payment, render: Render<'_>, now: Timestamp) -> RequestRecord {
     RequestRecord {
         scope: request.scope.clone(),
         fingerprint: request.fingerprint,
-        payment_id: payment.id,
+        payment_id: Some(payment.id),
         status: ACCEPTED,
         body: render(payment),
         created_at: now,

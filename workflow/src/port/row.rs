@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, reason = "the fields are columns; the migrations explain them")]
 
+pub mod outbound;
+
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -177,7 +179,7 @@ pub struct RequestRow {
     pub route: String,
     pub key: String,
     pub fingerprint: Vec<u8>,
-    pub payment_id: Uuid,
+    pub payment_id: Option<Uuid>,
     pub status: i32,
     pub body: String,
     pub created_at_us: i64,
@@ -187,16 +189,16 @@ impl TryFrom<RequestRow> for RequestRecord {
     type Error = StoreError;
 
     fn try_from(row: RequestRow) -> Result<Self, StoreError> {
-        let payment_id = PaymentId::from_uuid(row.payment_id);
-        let name = format!("for {payment_id}");
+        let merchant_id = MerchantId::from_uuid(row.merchant_id);
+        let name = format!("of {merchant_id} at {}", row.route);
         let of = Place { table: "idempotency_keys", row: &name };
         Ok(Self {
             fingerprint: of.hash("fingerprint", &row.fingerprint)?,
-            payment_id,
+            payment_id: row.payment_id.map(PaymentId::from_uuid),
             status: u16::try_from(row.status).map_err(|_| of.corrupt("status", row.status))?,
             body: row.body,
             created_at: of.instant("created_at_us", row.created_at_us)?,
-            scope: RequestScope { merchant_id: MerchantId::from_uuid(row.merchant_id), route: row.route, key: row.key },
+            scope: RequestScope { merchant_id, route: row.route, key: row.key },
         })
     }
 }

@@ -12,7 +12,9 @@ use crate::decide::DeadLetter;
 use crate::definition::State;
 use crate::history::{Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
+use crate::notification::Notification;
 use crate::payment::Payment;
+use crate::port::outbound::Outbound;
 
 pub use letters::{
     DeadLetterRow, LetterFilter, LetterPlace, LetterScope, Notice, NoticeClaim, NoticeOutcome, NoticeResult, NoticeRow,
@@ -54,8 +56,8 @@ pub struct RequestRecord {
     pub scope: RequestScope,
     /// Hash of the request's canonical content.
     pub fingerprint: Hash,
-    /// The payment it concerned.
-    pub payment_id: PaymentId,
+    /// The payment it concerned, if it concerned one.
+    pub payment_id: Option<PaymentId>,
     /// The HTTP status it was answered with.
     pub status: u16,
     /// The body it was answered with, byte for byte.
@@ -160,6 +162,8 @@ pub struct Update {
     pub learned_reference: Option<String>,
     /// Kept when the update sends the payment to a person.
     pub dead_letter: Option<DeadLetter>,
+    /// What the merchant is told of it, wherever it asked to be told.
+    pub notifications: Vec<Notification>,
     /// Another payment's update that belongs to this one, without an origin or more of its own: both or none are stored.
     pub with: Option<Box<Update>>,
     /// A payment that begins with this update.
@@ -219,9 +223,9 @@ pub struct Page {
     pub limit: u32,
 }
 
-/// The database of payments.
+/// The database of payments, and of what merchants are told of them.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: Outbound + Send + Sync {
     /// Stores payments, each with its first row and its request; all or nothing per element.
     ///
     /// # Errors

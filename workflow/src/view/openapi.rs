@@ -10,6 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::definition::{self, EventKind, Kind, State};
 use crate::history::Verdict;
+use crate::notification::EventType;
 use crate::payment::{CaptureMethod, FailureCategory, RefundReason};
 
 /// The names of schemas that requests and answers share: generated clients have one type of each.
@@ -144,6 +145,37 @@ pub fn object_charge() -> Object {
 #[must_use]
 pub fn object_refund() -> Object {
     one_of(["refund"].into_iter()).build()
+}
+
+/// The schema of the word for an event.
+#[must_use]
+pub fn object_event() -> Object {
+    one_of(["event"].into_iter()).build()
+}
+
+/// The schema of the word for a webhook endpoint.
+#[must_use]
+pub fn object_webhook_endpoint() -> Object {
+    one_of(["webhook_endpoint"].into_iter()).build()
+}
+
+/// The schema of an event's type: those that there are.
+pub struct EventTypeName;
+
+impl PartialSchema for EventTypeName {
+    fn schema() -> RefOr<Schema> {
+        one_of(EventType::VARIANTS.iter().map(<&str>::from))
+            .description(Some("What happened. Later versions may know more: ignore those you do not know."))
+            .examples(["charge.succeeded"])
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for EventTypeName {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "EventType".into()
+    }
 }
 
 /// The schema of an instant.
