@@ -12,21 +12,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 use url::Url;
 use workflow::port::alert::{Alert, Alerter, NotTold};
 use workflow::port::clock::Clock;
+use workflow::signing::{SECRET_PREFIX, SigningKey};
 
 use crate::gateway::client::{Connections, is_near};
+use crate::signed_post::SignedPost;
 
 /// What a receiver may take to answer, connecting included. It only has to put the alert somewhere.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What signing secrets begin with.
-const PREFIX: &str = "whsec_";
-/// Bytes of a signing secret, by the specification.
-const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// Secrets in use at once: the old and the new one of a rotation.
 const MAX_SECRETS: usize = 2;
 /// A secret with fewer different bytes was typed, not drawn.
@@ -46,11 +42,11 @@ pub enum WebhookInvalid {
     Number,
     /// It has not the form that receivers' libraries expect.
     #[error(
-        "alert_webhook_secret must be {PREFIX} and the base64 of 24 to 64 random bytes: try `echo {PREFIX}$(openssl rand -base64 32)`"
+        "alert_webhook_secret must be {SECRET_PREFIX} and the base64 of 24 to 64 random bytes: try `echo {SECRET_PREFIX}$(openssl rand -base64 32)`"
     )]
     Form,
     /// It stands for a secret.
-    #[error("alert_webhook_secret looks like a placeholder: try `echo {PREFIX}$(openssl rand -base64 32)`")]
+    #[error("alert_webhook_secret looks like a placeholder: try `echo {SECRET_PREFIX}$(openssl rand -base64 32)`")]
     Placeholder,
 }
 
@@ -58,7 +54,7 @@ pub enum WebhookInvalid {
 pub struct WebhookAlert {
     http: reqwest::Client,
     url: Url,
-    keys: Vec<Hmac<Sha256>>,
+    keys: Vec<SigningKey>,
     clock: Arc<dyn Clock>,
 }
 
@@ -87,15 +83,6 @@ impl WebhookAlert {
         let keys = secrets.iter().map(|secret| key(secret.expose_secret())).collect::<Result<_, _>>()?;
         Ok(Self { http: connections.http().clone(), url, keys, clock })
     }
-
-    /// One signature for each secret, with a space between.
-    fn signatures(&self, id: &str, timestamp: &str, body: &[u8]) -> String {
-        let sign = |key: &Hmac<Sha256>| {
-            let mac = key.clone().chain_update(id).chain_update(b".").chain_update(timestamp).chain_update(b".");
-            format!("v1,{}", STANDARD.encode(mac.chain_update(body).finalize().into_bytes()))
-        };
-        self.keys.iter().map(sign).collect::<Vec<_>>().join(" ")
-    }
 }
 
 impl fmt::Debug for WebhookAlert {
@@ -113,17 +100,9 @@ impl Alerter for WebhookAlert {
 
     async fn tell(&self, alert: &Alert) -> Result<(), NotTold> {
         let (id, body) = (alert.id(), alert.to_json().to_string());
-        let timestamp = self.clock.now().as_second().to_string();
-        let signatures = self.signatures(&id, &timestamp, body.as_bytes());
-        let request = self
-            .http
-            .post(self.url.clone())
-            .timeout(TIMEOUT)
-            .header("content-type", "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", signatures)
-            .body(body);
+        let at_second = self.clock.now().as_second();
+        let post = SignedPost { id: &id, at_second, body, keys: &self.keys, timeout: TIMEOUT };
+        let request = post.to(&self.http, self.url.clone());
         // Without the URL: it may hold a token.
         let response = request.send().await.map_err(|error| NotTold(Box::new(error.without_url())))?;
         let status = response.status();
@@ -131,16 +110,15 @@ impl Alerter for WebhookAlert {
     }
 }
 
-fn key(secret: &str) -> Result<Hmac<Sha256>, WebhookInvalid> {
-    let bytes = secret.strip_prefix(PREFIX).and_then(|text| STANDARD.decode(text).ok()).ok_or(WebhookInvalid::Form)?;
-    if !SECRET_BYTES.contains(&bytes.len()) {
-        return Err(WebhookInvalid::Form);
-    }
+fn key(secret: &str) -> Result<SigningKey, WebhookInvalid> {
+    let bytes =
+        secret.strip_prefix(SECRET_PREFIX).and_then(|text| STANDARD.decode(text).ok()).ok_or(WebhookInvalid::Form)?;
+    let key = SigningKey::shared(&bytes).map_err(|_| WebhookInvalid::Form)?;
     let different: std::collections::BTreeSet<u8> = bytes.iter().copied().collect();
     if different.len() < LEAST_DIFFERENT_BYTES {
         return Err(WebhookInvalid::Placeholder);
     }
-    Hmac::new_from_slice(&bytes).map_err(|_| WebhookInvalid::Form)
+    Ok(key)
 }
 
 #[cfg(test)]
@@ -157,17 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn the_specifications_own_example_is_signed_as_it_says() {
-        let webhook = webhook("https://alerts.example/", &[SECRET]).unwrap();
-        let (id, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", br#"{"test": 2432232314}"#);
-        let signed = webhook.signatures(id, "1614265330", body);
-        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
-
-    #[test]
     fn both_secrets_of_a_rotation_sign() {
         let other = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let signed = webhook("https://alerts.example/", &[SECRET, other]).unwrap().signatures("a", "1", b"{}");
+        let webhook = webhook("https://alerts.example/", &[SECRET, other]).unwrap();
+        let signed = workflow::signing::signatures(&webhook.keys, "a", "1", b"{}");
         let signatures: Vec<&str> = signed.split(' ').collect();
         assert!(signatures.len() == 2 && signatures.iter().all(|signature| signature.starts_with("v1,")), "{signed}");
         assert_ne!(signatures[0], signatures[1]);

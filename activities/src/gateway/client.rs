@@ -13,8 +13,8 @@
 //! double anything, and it is what spares us an inquiry each time a PSP closes an idle connection.
 
 mod account;
-mod failure;
-mod retry_after;
+pub(crate) mod failure;
+pub(crate) mod retry_after;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// The client could not be built, for example because the machine has no root certificates. Fix the machine.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client for PSPs could not be built")]
-pub struct ClientNotBuilt(#[source] reqwest::Error);
+pub struct ClientNotBuilt(#[source] pub(crate) reqwest::Error);
 
 /// Connections to PSPs: built once, they can be shared by the clients of several accounts.
 #[derive(Clone, Debug)]

@@ -69,7 +69,7 @@ fn is_invalid_http(error: &reqwest::Error) -> bool {
 }
 
 /// Everything an error was caused by. An I/O error that wraps another error leaves it out of its sources.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+pub(crate) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(error.source(), |&cause| {
         match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),

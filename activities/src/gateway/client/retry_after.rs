@@ -6,7 +6,7 @@ use workflow::retry::MAX_RETRY_AFTER_MS;
 
 /// The wait in milliseconds, never longer than we are willing to hear; none when it cannot be read. Of the three
 /// forms of an HTTP date only the one that may still be sent is read.
-pub(super) fn parse_ms(text: &str, now: Timestamp) -> Option<u64> {
+pub(crate) fn parse_ms(text: &str, now: Timestamp) -> Option<u64> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Digits beyond `u64` are a very long wait, not an unreadable one.
