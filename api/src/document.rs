@@ -63,6 +63,7 @@ pub(crate) fn frame() -> OpenApi {
         .tags(Some([
             tag("charges", "Take money."),
             tag("refunds", "Give it back."),
+            tag("webhook_endpoints", "Where you are told what happened, signed by Standard Webhooks."),
             tag("webhooks", "Where PSPs tell what happened."),
             tag("operations", "For whoever runs the server. No API key needed; keep them inside your network."),
         ]))

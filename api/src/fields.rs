@@ -3,6 +3,8 @@
 //! Every field has one sentence of what is expected. It is all that a refusal says, so a refusal never repeats what
 //! was sent. Not here: which request has which fields; its route's file says.
 
+pub(crate) mod webhook;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -47,9 +49,18 @@ pub(crate) fn expected(param: &str) -> &'static str {
         }
         "reason" => "`requested_by_customer`, `duplicate` or `fraudulent`, and for a cancellation also `abandoned`",
         "limit" => "a whole number from 1 to 100, once",
-        "starting_after" => "the id of a charge, once",
+        "starting_after" => "the id of the last one of the page before, once",
         "expand" => "`history`; repeat it for several",
         "wait" => "a whole number of seconds from 0 to 60, once",
+        "url" => {
+            "an https URL on the public internet, of at most 2048 characters, without credentials and fragment, with port \
+             443 or a port from 1024 on"
+        }
+        "enabled_events" => "`[\"*\"]`, or a list of different types of event",
+        "disabled" => "`true` or `false`",
+        "signature" => "`hmac` or `ed25519`",
+        "overlap_seconds" => "a whole number of seconds from 0 to 604800",
+        "status" => "`pending`, `delivered` or `failed`, once",
         _ => "something else",
     }
 }

@@ -33,6 +33,7 @@ use axum::body::Bytes;
 use axum::middleware;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use workflow::endpoint_url::Reach;
 use workflow::engine::Engine;
 use workflow::ids::MerchantId;
 use workflow::port::gateway::Gateway;
@@ -55,6 +56,8 @@ pub struct ApiConfig {
     pub docs_url: Option<String>,
     /// How many requests an API key may make.
     pub rate_limit: Option<RateLimit>,
+    /// How far webhook endpoints may reach.
+    pub webhook_reach: Reach,
 }
 
 /// Which PSP accounts new charges go to: the first one, and the others in this order where the client names a means of

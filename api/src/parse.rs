@@ -156,8 +156,21 @@ pub(crate) fn unknown(name: &str) -> Problem {
 
 /// Our own name for a field, so that no text of the client's is passed on.
 fn known(name: &str) -> Option<&'static str> {
-    const NAMES: [&str; 8] =
-        ["amount", "capture_method", "currency", "description", "metadata", "payment_method", "reason", "return_url"];
+    const NAMES: [&str; 13] = [
+        "amount",
+        "capture_method",
+        "currency",
+        "description",
+        "disabled",
+        "enabled_events",
+        "metadata",
+        "overlap_seconds",
+        "payment_method",
+        "reason",
+        "return_url",
+        "signature",
+        "url",
+    ];
     NAMES.into_iter().find(|ours| *ours == name)
 }
 

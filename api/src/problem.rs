@@ -52,6 +52,12 @@ pub enum Code {
     RefundNotFound,
     /// No PSP is configured by that name.
     PspNotFound,
+    /// There is no such webhook endpoint, or it is another merchant's.
+    WebhookEndpointNotFound,
+    /// There is no such delivery, or it is another merchant's.
+    WebhookDeliveryNotFound,
+    /// There is no such event, or it is another merchant's.
+    EventNotFound,
     /// The route does not take this method.
     MethodNotAllowed,
     /// The body did not arrive in time.
@@ -60,6 +66,12 @@ pub enum Code {
     ChargeStateConflict,
     /// Many others move the charge at the same time.
     ChargeContended,
+    /// Nothing is sent to a webhook endpoint that is disabled.
+    WebhookEndpointDisabled,
+    /// The merchant has as many webhook endpoints as it may.
+    WebhookEndpointLimit,
+    /// Many others change the webhook endpoint at the same time.
+    WebhookEndpointContended,
     /// The body is larger than the route takes.
     BodyTooLarge,
     /// The body is not declared as JSON.
@@ -120,10 +132,16 @@ impl Code {
             Self::ChargeNotFound => row(StatusCode::NOT_FOUND, "Charge not found"),
             Self::RefundNotFound => row(StatusCode::NOT_FOUND, "Refund not found"),
             Self::PspNotFound => row(StatusCode::NOT_FOUND, "PSP not found"),
+            Self::WebhookEndpointNotFound => row(StatusCode::NOT_FOUND, "Webhook endpoint not found"),
+            Self::WebhookDeliveryNotFound => row(StatusCode::NOT_FOUND, "Webhook delivery not found"),
+            Self::EventNotFound => row(StatusCode::NOT_FOUND, "Event not found"),
             Self::MethodNotAllowed => row(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::BodyTimeout => later(StatusCode::REQUEST_TIMEOUT, "Body timeout", 1),
             Self::ChargeStateConflict => row(StatusCode::CONFLICT, "Charge state conflict"),
             Self::ChargeContended => later(StatusCode::CONFLICT, "Charge contended", 1),
+            Self::WebhookEndpointDisabled => row(StatusCode::CONFLICT, "Webhook endpoint disabled"),
+            Self::WebhookEndpointLimit => row(StatusCode::CONFLICT, "Webhook endpoint limit"),
+            Self::WebhookEndpointContended => later(StatusCode::CONFLICT, "Webhook endpoint contended", 1),
             Self::BodyTooLarge => row(StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
             Self::ContentTypeUnsupported => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content type unsupported"),
             Self::IdempotencyKeyReused => row(StatusCode::UNPROCESSABLE_ENTITY, "Idempotency key reused"),
@@ -162,6 +180,21 @@ impl Problem {
             Kind::Charge => Self::new(Code::ChargeNotFound, "There is no such charge."),
             Kind::Refund => Self::new(Code::RefundNotFound, "There is no such refund."),
         }
+    }
+
+    /// The same answer for a webhook endpoint that is not there, one of another merchant, and an id that is none.
+    pub(crate) fn webhook_endpoint_not_found() -> Self {
+        Self::new(Code::WebhookEndpointNotFound, "There is no such webhook endpoint.")
+    }
+
+    /// The same for a delivery.
+    pub(crate) fn webhook_delivery_not_found() -> Self {
+        Self::new(Code::WebhookDeliveryNotFound, "There is no such webhook delivery.")
+    }
+
+    /// The same for an event.
+    pub(crate) fn event_not_found() -> Self {
+        Self::new(Code::EventNotFound, "There is no such event.")
     }
 
     /// The body for one request.

@@ -8,12 +8,14 @@ mod capture;
 mod charges;
 mod complete_action;
 mod docs;
+mod events;
 mod health;
 mod history;
 mod metrics;
 mod openapi;
 mod refunds;
 mod retrieve;
+mod webhook_endpoints;
 mod webhooks;
 
 use axum::extract::{FromRequestParts, Path};
@@ -53,6 +55,8 @@ pub(crate) fn of_clients() -> OpenApiRouter<App> {
         .merge(cancel::routes())
         .merge(complete_action::routes())
         .merge(refunds::routes())
+        .merge(webhook_endpoints::routes())
+        .merge(events::routes())
 }
 
 /// Routes for PSPs and for whoever runs the server.

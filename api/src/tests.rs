@@ -19,6 +19,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use workflow::endpoint_url::Reach;
 use workflow::engine::Engine;
 use workflow::ids::{ApiKeyId, MerchantId};
 use workflow::local_queue::NoQueue;
@@ -144,6 +145,7 @@ fn serve_limited(mood: Mood, rate_limit: Option<RateLimit>) -> Served {
             psps: PspOrder::new("test", Vec::new()),
             docs_url: Some("https://docs.example/api".into()),
             rate_limit,
+            webhook_reach: Reach::Public,
         },
         metrics: Arc::new(|| "fincore_up 1\n".to_owned()),
         shared: Shared::alone(Arc::new(Stopped)),

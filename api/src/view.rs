@@ -3,6 +3,8 @@
 //!
 //! Not here: machine columns (fence, lease, operation). They are nobody's business outside.
 
+pub(crate) mod endpoint;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 use workflow::payment::Payment;

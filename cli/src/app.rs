@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use activities::alerts;
 use activities::gateway::accounts::{self, Purpose};
+use activities::outbound::Deliverer;
+use activities::outbound::sender::Sender;
 use activities::psps::Psps;
 use activities::worker::{Worker, WorkerOptions};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::local_queue::{LocalQueue, NoQueue};
@@ -155,6 +158,28 @@ pub fn worker(engine: Arc<Engine>, psps: Arc<Psps>, settings: &Settings, workers
     Ok(Worker::new(engine, psps, options).alerting(alerters(settings)?))
 }
 
+/// What delivers events to webhook endpoints, unless the settings leave that to others.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub fn deliverer(engine: &Arc<Engine>, settings: &Settings) -> anyhow::Result<Option<Deliverer>> {
+    if !settings.deliver_webhooks {
+        return Ok(None);
+    }
+    let sender = Sender::new(settings.webhook_reach()).context("cannot send webhooks")?;
+    Ok(Some(Deliverer::new(Arc::clone(engine), Arc::new(sender), settings.outbound())))
+}
+
+/// Delivers until told to stop, beside whatever else this process does.
+pub fn deliver(deliverer: Option<Deliverer>, stop: &CancellationToken) -> JoinHandle<()> {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Some(deliverer) = deliverer {
+            deliverer.run(stop).await;
+        }
+    })
+}
+
 /// Who is told of charges that need a person: always the log, and whom the settings name.
 fn alerters(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Alerter>>> {
     let webhook = settings.alert_webhook_url.as_ref().zip(settings.alert_webhook_secret.as_ref());
@@ -222,6 +247,7 @@ pub async fn serve_api(
             psps: settings::accounts::order(&settings.psp, &settings.fallback_psps, &settings.merchants)?,
             docs_url: None,
             rate_limit: settings.rate_limit(),
+            webhook_reach: settings.webhook_reach(),
         },
         metrics: Arc::new(move || metrics.render()),
         shared,

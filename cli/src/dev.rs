@@ -105,8 +105,10 @@ fn run(
     stop: &CancellationToken,
 ) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
     let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, Workers::Here)?;
+    let delivering = app::deliver(app::deliverer(&engine, &settings)?, stop);
     let (worker_stop, api_stop) = (stop.clone(), stop.clone());
     Ok(vec![
+        tokio::spawn(async move { Ok(delivering.await?) }),
         tokio::spawn(async move {
             worker.run(worker_stop).await;
             Ok(())
@@ -124,6 +126,8 @@ pub(crate) async fn run_dev(knobs: &Knobs, dev: &Dev) -> anyhow::Result<ExitCode
     let mut knobs = knobs.clone();
     let database = data.join("dev.db");
     knobs.database_url.get_or_insert_with(|| format!("sqlite:{}", database.display()));
+    // What one develops listens on this machine.
+    knobs.webhooks.allow_loopback_endpoints.get_or_insert(true);
     knobs.log.get_or_insert_with(|| "warn,fincore=info".to_owned());
     let settings = Settings::read(&knobs)?;
     telemetry::start_logging(&settings)?;

@@ -29,6 +29,7 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     let queue = app::queue(&settings, workers).await;
     let engine = app::engine(store, Arc::clone(&queue), &psps, clock, &shared);
     let stop = stop_when_asked();
+    let delivering = app::deliver(app::deliverer(&engine, &settings)?, &stop);
     tracing::info!(address = %listener.local_addr()?, worker = serve.with_worker, "serving");
     let working = if serve.with_worker {
         let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, workers)?;
@@ -41,6 +42,7 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     if let Some(working) = working {
         working.await?;
     }
+    delivering.await?;
     queue.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -61,10 +63,15 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
     };
     let queue = app::queue(&settings, workers).await;
     let engine = app::engine(store, Arc::clone(&queue), &psps, clock, &shared);
+    let deliverer = app::deliverer(&engine, &settings)?;
     let worker = app::worker(engine, psps, &settings, workers)?;
     if work.once {
         for _ in 0..ROUNDS {
-            if worker.run_once().await? == 0 {
+            let delivered = match &deliverer {
+                Some(deliverer) => deliverer.run_once().await?,
+                None => 0,
+            };
+            if worker.run_once().await? + delivered == 0 {
                 queue.close().await;
                 println!("Nothing is due any more.");
                 return Ok(ExitCode::SUCCESS);
@@ -76,7 +83,10 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
         app::look_at_sqs(&settings).await;
     }
     tracing::info!(concurrency = settings.worker_concurrency, "working");
-    worker.run(stop_when_asked()).await;
+    let stop = stop_when_asked();
+    let delivering = app::deliver(deliverer, &stop);
+    worker.run(stop).await;
+    delivering.await?;
     queue.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -5,22 +5,21 @@
 
 pub mod accounts;
 mod kinds;
+mod meaning;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use workflow::port::rate_limits::RateLimit;
 
 use accounts::Merchant;
 use activities::gateway::accounts::{self as psp_accounts, Account};
 pub use kinds::{DatabasePooler, LogFormat, QueueKind};
-use workflow_aws::alerts::DeadLetterQueue;
-use workflow_aws::sqs::SqsOptions;
+pub use webhooks::WebhookKnobs;
 
 /// Settings as given on the command line or in the environment. Every one may also stand in the file, under the same
 /// name.
@@ -119,6 +118,10 @@ pub struct Knobs {
     #[arg(long, global = true, env = "FINCORE_ALERT_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert_webhook_secret: Option<String>,
+    /// What is sent to merchants.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub webhooks: WebhookKnobs,
     /// What to log, for example info or fincore=debug,warn
     #[arg(long, global = true, env = "FINCORE_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,6 +186,12 @@ pub struct Settings {
     pub alert_webhook_url: Option<SecretString>,
     /// What they are signed with, separated by a comma.
     pub alert_webhook_secret: Option<SecretString>,
+    /// Whether this process delivers events to webhook endpoints.
+    pub deliver_webhooks: bool,
+    /// Whether webhook endpoints may be on this machine.
+    pub allow_loopback_endpoints: bool,
+    /// Days for which events and the log of their deliveries are kept.
+    pub webhook_retention_days: u32,
     /// What to log.
     pub log: String,
     /// How to log.
@@ -218,6 +227,9 @@ impl Default for Settings {
             drain_timeout_ms: 25_000,
             alert_webhook_url: None,
             alert_webhook_secret: None,
+            deliver_webhooks: true,
+            allow_loopback_endpoints: false,
+            webhook_retention_days: 30,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -266,6 +278,7 @@ impl Settings {
         if self.aws_endpoint_url.as_deref().is_some_and(|url| !is_http(url)) {
             bail!("aws_endpoint_url must begin with https:// or http://");
         }
+        in_bounds("webhook_retention_days", self.webhook_retention_days.into(), 4, 3_650)?;
         in_bounds("rate_limit_per_second", self.rate_limit_per_second.into(), 0, 10_000)?;
         in_bounds("rate_limit_burst", self.rate_limit_burst.into(), 0, 1_000_000)?;
         let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b':');
@@ -276,46 +289,6 @@ impl Settings {
             bail!("alert_webhook_url and alert_webhook_secret go together: set both or none");
         }
         accounts::check(&self.psp, &self.fallback_psps, &self.psps, &self.merchants)
-    }
-
-    /// Whether payments are kept in PostgreSQL.
-    #[must_use]
-    pub fn uses_postgres(&self) -> bool {
-        let url = self.database_url.expose_secret();
-        url.starts_with("postgres://") || url.starts_with("postgresql://")
-    }
-
-    /// The SQS queue and how to reach it.
-    #[must_use]
-    pub fn sqs(&self) -> SqsOptions {
-        SqsOptions::new(self.sqs_queue_url.clone(), self.aws_endpoint_url.clone())
-    }
-
-    /// How many requests an API key may make, if there is a limit.
-    #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        let (per_second, burst) = (self.rate_limit_per_second, self.rate_limit_burst);
-        let burst = if burst == 0 { per_second.saturating_mul(2) } else { burst };
-        (per_second > 0).then_some(RateLimit { per_second, burst })
-    }
-
-    /// Its dead-letter queue.
-    #[must_use]
-    pub fn dead_letter_queue(&self) -> Option<DeadLetterQueue> {
-        let url = self.sqs_dead_letter_queue_url.clone()?;
-        Some(DeadLetterQueue::new(SqsOptions::new(url, self.aws_endpoint_url.clone())))
-    }
-
-    /// Time between two sweeps.
-    #[must_use]
-    pub fn sweep_every(&self) -> Duration {
-        Duration::from_millis(self.sweep_every_ms)
-    }
-
-    /// Time for work in hand to finish.
-    #[must_use]
-    pub fn drain_timeout(&self) -> Duration {
-        Duration::from_millis(self.drain_timeout_ms)
     }
 }
 
@@ -332,6 +305,8 @@ fn in_bounds(name: &str, value: u64, least: u64, most: u64) -> anyhow::Result<()
 
 #[cfg(test)]
 mod tests {
+    use workflow::port::rate_limits::RateLimit;
+
     use super::*;
 
     #[test]

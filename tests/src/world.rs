@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
+use workflow::endpoint_url::Reach;
 use workflow::engine::Engine;
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::local_queue::NoQueue;
@@ -208,6 +209,7 @@ impl World {
                 psps: api::PspOrder::new("sandbox", vec![OTHER_PSP.to_owned()]),
                 docs_url: None,
                 rate_limit,
+                webhook_reach: Reach::PublicAndLoopback,
             },
             metrics: Arc::new(String::new),
             shared,

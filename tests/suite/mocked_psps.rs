@@ -15,7 +15,12 @@ async fn webhook_url(rig: &Rig) -> String {
     let state = api::ApiState {
         engine: Arc::clone(&rig.engine),
         gateways: Arc::new(HashMap::from([("stripe".to_owned(), Arc::clone(&rig.gateway))])),
-        config: api::ApiConfig { psps: api::PspOrder::new("stripe", Vec::new()), docs_url: None, rate_limit: None },
+        config: api::ApiConfig {
+            psps: api::PspOrder::new("stripe", Vec::new()),
+            docs_url: None,
+            rate_limit: None,
+            webhook_reach: workflow::endpoint_url::Reach::Public,
+        },
         metrics: Arc::new(String::new),
         shared: Shared::alone(Arc::clone(&rig.clock) as Arc<dyn Clock>),
         stop: CancellationToken::new(),
