@@ -6,6 +6,7 @@ mod openapi;
 mod rate_limits;
 mod refusals;
 mod store;
+mod webhook_endpoints;
 
 use std::collections::HashMap;
 use std::sync::Arc;

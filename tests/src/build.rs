@@ -2,6 +2,8 @@
 //!
 //! Not here: what the workflow would make of them. A store has to take what it is given.
 
+pub mod outbound;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};

@@ -157,19 +157,28 @@ impl Site {
     /// # Panics
     /// When it never is.
     pub async fn charge(&self, key: &str, body: &Value) -> PaymentId {
+        let charge = self.post("/v1/charges", key, body).await;
+        charge["id"].as_str().expect("a charge has an id").parse().expect("of our kind")
+    }
+
+    /// A POST that is repeated, under the same key, until it is answered well; returns the answer.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub async fn post(&self, path: &str, key: &str, body: &Value) -> Value {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            let request = self.http.post(format!("{}/v1/charges", self.api)).bearer_auth(&self.secret);
+            let request = self.http.post(format!("{}{path}", self.api)).bearer_auth(&self.secret);
             let sent = request.header("Idempotency-Key", key).json(body).send().await;
             if let Ok(response) = sent
-                && response.status() == 202
-                && let Ok(charge) = response.json::<Value>().await
+                && response.status().is_success()
+                && let Ok(answer) = response.json().await
             {
-                return charge["id"].as_str().expect("a charge has an id").parse().expect("of our kind");
+                return answer;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{key} was never accepted");
+        panic!("{path} was never answered well");
     }
 
     /// The same with no more said than how it is paid.

@@ -83,6 +83,8 @@ mod hangups;
 mod keys;
 mod mocked_psps;
 mod outages;
+mod outbound;
+mod outbound_processes;
 mod pooler;
 mod processes;
 mod production;

@@ -7,6 +7,7 @@ mod history;
 mod inbox;
 mod letters;
 mod lists;
+mod outbound;
 mod payments;
 mod poison;
 mod schema;

@@ -5,6 +5,7 @@ mod alerts;
 mod contract;
 mod localstripe;
 mod openapi;
+mod outbound;
 mod signatures;
 
 use fincore_tests::third_party::Tools;

@@ -257,3 +257,35 @@ impl Notification {
         Self { id, merchant_id, payment_id: None, event_type, sequence: None, at, payload }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    const DOCS: &str = include_str!("../../docs/WEBHOOKS.md");
+
+    #[test]
+    fn names_are_of_the_form_that_the_specification_recommends_and_read_back() {
+        let names: HashSet<String> = EventType::iter().map(|event_type| event_type.to_string()).collect();
+        assert_eq!(names.len(), EventType::VARIANTS.len());
+        for name in names {
+            assert!(name.parse::<EventType>().is_ok_and(|event_type| event_type.to_string() == name));
+            let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            assert!(name.split('.').count() == 2 && name.split('.').all(is_plain), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_docs_have_a_row_for_every_type_and_no_other() {
+        for event_type in EventType::iter() {
+            assert!(DOCS.contains(&format!("\n| `{event_type}` |")), "docs/WEBHOOKS.md lacks {event_type}");
+        }
+        let rows =
+            DOCS.lines().filter(|line| line.starts_with("| `charge.") || line.starts_with("| `webhook_endpoint."));
+        assert_eq!(rows.count(), EventType::VARIANTS.len(), "docs/WEBHOOKS.md has rows of no type");
+    }
+}

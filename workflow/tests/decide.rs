@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use workflow::decide::{Decision, Occurrence, decide, start};
+use workflow::decide::{Decision, Occurrence, Step, decide, start};
 use workflow::definition::{self, Activity, Goal, Kind, State};
 use workflow::event::{Actor, DisputeVerdict, Event, Unknown};
-use workflow::history::{self, Hash};
+use workflow::history::{self, Hash, Verdict};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
+use workflow::notification::{EventType, Notification};
 use workflow::payment::{
     CaptureMethod, Destination, Doubt, Failure, FailureCategory, NextAction, Payment, Refunds, Route,
 };
@@ -157,6 +158,27 @@ fn check(before: &Payment, after: &Payment, event: &Event) {
     assert!((after.state == State::RequiresAction) == after.next_action.is_some(), "{told}");
 }
 
+/// Whoever hears of every event knows where the payment comes to rest, and of all money that is given or taken back.
+fn check_told(before: &Payment, step: &Step, event: &Event) {
+    let (after, told) = (&step.payment, Notification::of(before, step, [1, 2]));
+    let what = format!("{event:?} in {} → {}: {told:?}", before.state, after.state);
+    let came_to_rest = before.state != after.state && definition::rests(after.state);
+    let money_went = before.amount_refunded_minor != after.amount_refunded_minor
+        || before.amount_charged_back_minor != after.amount_charged_back_minor
+        || before.amount_captured_minor > after.amount_captured_minor;
+    assert!(told.is_some() || !(came_to_rest || money_went), "it is told: {what}");
+    let Some(told) = told else { return };
+    assert_eq!(step.row.fact.verdict, Verdict::Applied, "old news is not told: {what}");
+    let named_after_state = format!("charge.{}", after.state);
+    let is_named =
+        told.event_type.to_string() == named_after_state || told.event_type == EventType::ChargeCaptureFailed;
+    assert!(!came_to_rest || is_named, "{what}");
+    let said: serde_json::Value = serde_json::from_str(&told.payload).expect("it is JSON");
+    let charge = serde_json::to_value(workflow::view::ChargeView::of(after)).expect("it becomes JSON");
+    assert_eq!((&said["data"]["object"], &said["sequence"]), (&charge, &step.row.seq.into()), "{what}");
+    assert_eq!((told.sequence, told.at, told.payment_id), (Some(step.row.seq), step.row.fact.at, Some(after.id)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -173,6 +195,7 @@ proptest! {
                 Decision::Illegal(why) => prop_assert!(!why.is_empty()),
                 Decision::Record(step) => {
                     check(&payment, &step.payment, &event);
+                    check_told(&payment, &step, &event);
                     if step.dead_letter.is_some() {
                         prop_assert_eq!(step.payment.state, State::InReview);
                     }

@@ -207,3 +207,6 @@ fn words(error: &reqwest::Error) -> &'static str {
     }
     if error.is_timeout() { "no answer within 15 s" } else { "the connection broke before an answer came" }
 }
+
+#[cfg(test)]
+mod tests;

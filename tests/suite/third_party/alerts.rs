@@ -35,7 +35,7 @@ fn alert() -> Alert {
 
 fn order(request: &Request, secret: &str, body: &str) -> Value {
     let headers = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| (name, header(request, name)));
-    json!({"secret": secret, "headers": std::collections::BTreeMap::from(headers), "body": body})
+    json!({"library": "standardwebhooks", "secret": secret, "headers": std::collections::BTreeMap::from(headers), "body": body})
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn the_specifications_library_believes_what_we_post_and_nothing_that_was_c
     other_id["headers"]["webhook-id"] = json!("dl_1");
     let bad = [other_id, order(one, OTHER_SECRET, &body(one)), order(one, SECRET, &body(one).replace("1200", "1201"))];
     let orders: String = good.iter().chain(&bad).map(|order| format!("{order}\n")).collect();
-    let said = tools.script("standard_webhooks.py", &orders).await;
+    let said = tools.script("webhook_signatures.py", &orders).await;
     let answers: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let refused = |answer: &Value| !answer["refused"].is_null();
     assert_eq!(answers.iter().map(refused).collect::<Vec<_>>(), [false, false, true, true, true], "{answers:?}");
