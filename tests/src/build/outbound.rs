@@ -1,6 +1,7 @@
 //! Endpoints, events and what came of deliveries.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use workflow::history::Hash;
@@ -68,12 +69,13 @@ pub fn change(before: &Endpoint, key: &str, change: impl FnOnce(&mut Endpoint)) 
     EndpointWrite { endpoint, expected_version: Some(before.version), request }
 }
 
-/// An event that this update tells the payment's merchant.
+/// An event that this update tells the payment's merchant. Later ones sort later.
 #[must_use]
 pub fn notification(update: &Update, event_type: EventType) -> Notification {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
     let (payment, row) = (&update.payment, &update.rows[0]);
     Notification {
-        id: EventId::new(payment.updated_at, [row.seq.unsigned_abs(), payment.id.uuid().as_u64_pair().1]),
+        id: EventId::new(payment.updated_at, [NUMBER.fetch_add(1, Ordering::Relaxed), 5]),
         merchant_id: payment.merchant_id,
         payment_id: Some(payment.id),
         event_type,
