@@ -56,7 +56,7 @@ pub(crate) fn expected(param: &str) -> &'static str {
             "an https URL on the public internet, of at most 2048 characters, without credentials and fragment, with port \
              443 or a port from 1024 on"
         }
-        "enabled_events" => "`[\"*\"]`, or a list of different types of event",
+        "enabled_events" => "a list of types of event, or `[\"*\"]` for all",
         "disabled" => "`true` or `false`",
         "signature" => "`hmac` or `ed25519`",
         "overlap_seconds" => "a whole number of seconds from 0 to 604800",

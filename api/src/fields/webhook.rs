@@ -31,7 +31,7 @@ pub(crate) enum Signature {
     Ed25519,
 }
 
-/// A filter as clients write it: `["*"]`, or types.
+/// A filter as clients write it: types, or all where `*` is among them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Events(pub(crate) EventFilter);
 
@@ -46,13 +46,13 @@ impl Serialize for Events {
 
 pub(crate) fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Events>, D::Error> {
     let Some(names) = Option::<Vec<String>>::deserialize(from)? else { return Ok(None) };
-    if names == [ALL] {
-        return Ok(Some(Events(EventFilter::All)));
-    }
     let known = |name: &String| name.parse::<EventType>().ok().filter(|known| known.can_be_chosen());
-    let types: Option<BTreeSet<EventType>> = names.iter().map(known).collect();
+    let types: Option<BTreeSet<EventType>> = names.iter().filter(|name| *name != ALL).map(known).collect();
     match types {
-        Some(types) if !types.is_empty() && names.len() <= MAX_EVENTS => Ok(Some(Events(EventFilter::Only(types)))),
+        Some(types) if (1..=MAX_EVENTS).contains(&names.len()) => {
+            let is_all = names.iter().any(|name| name == ALL);
+            Ok(Some(Events(if is_all { EventFilter::All } else { EventFilter::Only(types) })))
+        }
         Some(_) | None => Err(D::Error::custom(REFUSED)),
     }
 }
@@ -107,7 +107,7 @@ pub(crate) mod schema {
             .items(one_of(names))
             .min_items(Some(1))
             .max_items(Some(MAX_EVENTS))
-            .description(Some("Which events; `[\"*\"]` by itself for all, those of later versions included."))
+            .description(Some("Which events; with `*` among them all, those of later versions included."))
             .examples([serde_json::json!(["charge.succeeded", "charge.failed"])])
             .build()
             .into()
