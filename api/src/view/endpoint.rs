@@ -57,10 +57,10 @@ pub(crate) struct EndpointView<'a> {
     #[schema(schema_with = schema::instant_or_null, required)]
     former_secret_expires_at: Option<Timestamp>,
     /// When it was made (RFC 3339).
-    #[schema(schema_with = document::instant)]
+    #[schema(schema_with = workflow::view::openapi::instant)]
     created: Timestamp,
     /// When it was last changed (RFC 3339).
-    #[schema(schema_with = document::instant)]
+    #[schema(schema_with = workflow::view::openapi::instant)]
     updated: Timestamp,
 }
 
@@ -156,7 +156,7 @@ pub(crate) struct DeliveryView<'a> {
     #[schema(schema_with = schema::instant_or_null, required)]
     next_attempt_at: Option<Timestamp>,
     /// When the event happened (RFC 3339).
-    #[schema(schema_with = document::instant)]
+    #[schema(schema_with = workflow::view::openapi::instant)]
     created: Timestamp,
     /// What the last attempt came to.
     #[schema(required)]
@@ -176,7 +176,7 @@ pub(crate) struct AttemptView<'a> {
     /// 1, 2, 3, …
     attempt: i32,
     /// When it began (RFC 3339).
-    #[schema(schema_with = document::instant)]
+    #[schema(schema_with = workflow::view::openapi::instant)]
     at: Timestamp,
     /// How long it took, in milliseconds.
     duration_ms: i64,
