@@ -15,7 +15,8 @@ with recursive waiting as (
         order by later.endpoint_id limit 1
     )
     from waiting where waiting.endpoint_id is not null
-), due as materialized (
+), longest as materialized (
+    -- Each endpoint's share, and of all shares the longest due.
     select found.event_id, found.endpoint_id
     from waiting
     join webhook_endpoints as endpoint on endpoint.id = waiting.endpoint_id
@@ -24,13 +25,21 @@ with recursive waiting as (
         where endpoint_id = endpoint.id and next_attempt_at_us <= $1
         order by next_attempt_at_us
         limit case when endpoint.failing_since_us is null then $4::bigint else 1 end
-        for update skip locked
     ) as found
     where endpoint.disabled_at_us is null
         and (endpoint.rests_until_us is null or endpoint.rests_until_us <= $1)
         and endpoint.id <> all($5::uuid[])
     order by found.next_attempt_at_us
     limit $3
+), due as materialized (
+    -- Only what is taken is locked. What somebody else is taking at the moment is passed over; what they have taken since
+    -- is not due any more.
+    select delivery.event_id, delivery.endpoint_id
+    from longest
+    join outbound_deliveries as delivery
+        on delivery.event_id = longest.event_id and delivery.endpoint_id = longest.endpoint_id
+    where delivery.next_attempt_at_us <= $1
+    for update of delivery skip locked
 ), claimed as (
     update outbound_deliveries as delivery
     set attempts = delivery.attempts + 1, tries = delivery.tries + 1, next_attempt_at_us = $2

@@ -21,8 +21,7 @@ pub(crate) async fn claim_deliveries(
     held.settle(outcome).map_err(store_error)?.into_iter().map(Dispatch::try_from).collect()
 }
 
-/// Goes from endpoint to endpoint over the index of what is due, takes each one's share, and of all shares the longest
-/// due. What somebody else is claiming at the moment is passed over.
+/// Who comes second to the same deliveries gets those that are left, perhaps none, and looks again.
 async fn claim_due(held: &mut Held, claim: &DeliveryClaim<'_>) -> sqlx::Result<Vec<DispatchColumns>> {
     let busy: Vec<Uuid> = claim.busy.iter().map(|id| id.uuid()).collect();
     sqlx::query_file_as!(
