@@ -30,6 +30,7 @@ use workflow_postgres::{PostgresOptions, PostgresStore};
 use workflow_redis::{RedisOptions, RedisShared};
 use workflow_sqlite::{SqliteOptions, SqliteStore};
 
+use crate::http;
 use crate::settings::{self, QueueKind, Settings};
 
 /// Whether a worker in the same process listens to what the engine tells.
@@ -253,9 +254,8 @@ pub async fn serve_api(
         shared,
         stop: stop.clone(),
     };
-    let served = axum::serve(listener, api::router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
-        served = served.into_future() => served.context("the API stopped"),
+        () = http::serve(listener, api::router(state), stop.clone()) => Ok(()),
         // A client that keeps its connection open must not keep the process: after the drain time it is cut off.
         () = async { stop.cancelled().await; tokio::time::sleep(settings.drain_timeout()).await } => Ok(()),
     }

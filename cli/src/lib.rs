@@ -9,6 +9,7 @@ mod clock;
 mod demo;
 mod dev;
 mod dlq;
+mod http;
 mod keys;
 mod migrate;
 mod sandbox_psp;
