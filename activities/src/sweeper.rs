@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use strum::VariantArray;
 use workflow::definition::{self, State};
 use workflow::engine::{Engine, EngineError};
@@ -21,6 +22,15 @@ const MATCH_LIMIT: u32 = 100;
 
 /// Such pages in one pass. More unmatched events than this are an alarm's business.
 const MATCH_PAGES: usize = 20;
+
+/// How long a repeated request gets the first answer byte for byte. Later ones get the payment as it then stands.
+const ANSWERS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Answers dropped by one statement: it is over in milliseconds.
+const DROP_LIMIT: u32 = 500;
+
+/// Such statements in one pass. A pass every ten seconds drops a thousand answers a second, more than are written.
+const DROP_BATCHES: usize = 20;
 
 /// Finds what is due.
 pub struct Sweeper {
@@ -84,6 +94,25 @@ impl Sweeper {
             }
         }
         Ok(())
+    }
+
+    /// Drops stored answers to requests that are older than clients may rely on: a bounded number, and the rest with the
+    /// next pass. Returns how many those were.
+    ///
+    /// # Errors
+    /// The store did not answer.
+    pub async fn drop_answers(&self) -> Result<u64, EngineError> {
+        let before = self.engine.now().saturating_sub(ANSWERS_KEPT_FOR).unwrap_or(Timestamp::MIN);
+        let mut dropped = 0;
+        for _ in 0..DROP_BATCHES {
+            let batch = self.engine.store().drop_answers(before, DROP_LIMIT).await?;
+            dropped += batch;
+            if batch < u64::from(DROP_LIMIT) {
+                break;
+            }
+        }
+        metrics::counter!("fincore_answers_dropped_total").increment(dropped);
+        Ok(dropped)
     }
 
     /// One event that cannot be matched must not keep the others from it.

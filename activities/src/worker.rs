@@ -225,6 +225,12 @@ impl Worker {
         if let Err(error) = self.sweeper.match_webhooks().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "webhooks not matched; the next pass tries again");
         }
+        if let Err(error) = self.sweeper.drop_answers().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old answers not dropped; the next pass tries again"
+            );
+        }
     }
 
     /// Works on a payment and tells the queue what is to become of the message.

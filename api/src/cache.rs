@@ -9,10 +9,10 @@ use workflow::payment::Payment;
 use workflow::port::views::View;
 
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{ChargesRead, Client};
 
 /// The body that shows a client its payment, if one is kept.
-pub(crate) async fn recall(app: &App, client: Client, id: PaymentId) -> Option<String> {
+pub(crate) async fn recall(app: &App, client: Client<ChargesRead>, id: PaymentId) -> Option<String> {
     let view = app.shared.views.get(id).await;
     let view = view.filter(|view| view.merchant_id == client.merchant_id && shows(&view.body, id));
     let from = if view.is_some() { "cache" } else { "store" };

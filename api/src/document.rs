@@ -27,7 +27,9 @@ const API_KEY: &str = "api_key";
 pub(crate) fn frame() -> OpenApi {
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An API key, such as `fc_test_` and 64 hexadecimal digits."))
+        .description(Some(
+            "An API key: `fc_test_` or `fc_live_` and 64 hexadecimal digits. Each operation names the scope it needs.",
+        ))
         .build();
     let components = fields::schema::named()
         .into_iter()

@@ -50,7 +50,14 @@ pub(crate) fn expected(param: &str) -> &'static str {
         "reason" => "`requested_by_customer`, `duplicate` or `fraudulent`, and for a cancellation also `abandoned`",
         "limit" => "a whole number from 1 to 100, once",
         "starting_after" => "the id of the last one of the page before, once",
+        "ending_before" => "the id of the first one of the page behind, once, and not together with `starting_after`",
         "expand" => "`history`; repeat it for several",
+        "status" => "one of the statuses that the documentation lists, once",
+        "created" => "a time such as `2026-11-22T19:57:00Z` behind each of `[gte]`, `[gt]`, `[lt]` and `[lte]`",
+        "amount[…]" => "a whole number of minor units, once for each of `[gte]`, `[gt]`, `[lt]` and `[lte]`",
+        "psp_reference" => "a PSP's name for a charge: a text of 1 to 255 characters, once",
+        "metadata[…]" => "entries as `metadata[key]=value`, at most 4, each key once",
+        "Last-Event-ID" => "the id of an event of this charge, or 0",
         "wait" => "a whole number of seconds from 0 to 60, once",
         "url" => {
             "an https URL on the public internet, of at most 2048 characters, without credentials and fragment, with port \
@@ -60,7 +67,6 @@ pub(crate) fn expected(param: &str) -> &'static str {
         "disabled" => "`true` or `false`",
         "signature" => "`hmac` or `ed25519`",
         "overlap_seconds" => "a whole number of seconds from 0 to 604800",
-        "status" => "`pending`, `delivered` or `failed`, once",
         _ => "something else",
     }
 }
@@ -291,6 +297,14 @@ pub(crate) mod schema {
             .schema_type(or_null(Type::String))
             .description(Some("What the PSP's page gave the customer to bring back, where it gives anything."))
             .build()
+    }
+
+    pub(crate) fn metadata_filter(entries_max: usize) -> Object {
+        let mut filter = any_metadata();
+        filter.schema_type = Type::Object.into();
+        filter.max_properties = Some(entries_max);
+        filter.description = None;
+        filter
     }
 
     fn any_metadata() -> Object {

@@ -23,7 +23,7 @@ use crate::App;
 use crate::card_data;
 use crate::document::PROBLEM_JSON;
 use crate::parse::BODY_MAX;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, PROBLEMS_URL, Problem};
 use crate::waiting;
 
 /// How long a client waits for an answer. Longer than any database timeout, shorter than usual clients' patience.
@@ -39,9 +39,19 @@ const FINCORE_VERSION: HeaderName = HeaderName::from_static("fincore-version");
 /// Names the request in logs and problems.
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
-/// Routes below this count against the limit of requests in flight; the others tell how the server is, also when it
-/// has too much to do.
+/// Routes below this count against a limit of requests in flight; the others tell how the server is, also when it has too
+/// much to do.
 const LIMITED: &str = "/v1/";
+
+/// Routes below this have a limit of their own.
+const WEBHOOKS: &str = "/v1/webhooks/";
+
+/// Bytes of a path with its query. The longest list request that makes sense, with four entries of metadata, takes half
+/// of it.
+const URI_MAX: usize = 16 * 1024;
+
+/// Bytes of all headers together. Ours take some hundred; proxies and tracing add theirs.
+const HEADERS_MAX: usize = 32 * 1024;
 
 /// Puts the routes behind all of it.
 pub(crate) fn around(routes: Router<App>, app: &App) -> Router<App> {
@@ -85,6 +95,9 @@ async fn pass(State(app): State<App>, request: Request, next: Next) -> Response 
 }
 
 async fn answer(app: &App, request: Request, next: Next, trace: TraceContext, span: &Span) -> Response {
+    if let Err(problem) = fits(&request) {
+        return problem.into_response();
+    }
     if card_data::found_in_uri(request.uri()) {
         let detail = "The path or query holds what looks like a card number; card data must not come here.";
         return Problem::new(Code::CardDataRefused, detail).into_response();
@@ -92,13 +105,12 @@ async fn answer(app: &App, request: Request, next: Next, trace: TraceContext, sp
     if let Some(problem) = of_another_version(&request) {
         return problem.into_response();
     }
-    let place = if request.uri().path().starts_with(LIMITED) {
-        match Arc::clone(&app.in_flight).try_acquire_owned() {
-            Ok(place) => Some(place),
-            Err(_full) => return Problem::new(Code::Overloaded, "Too many requests at once.").into_response(),
-        }
-    } else {
-        None
+    let path = request.uri().path();
+    let pool = if path.starts_with(WEBHOOKS) { &app.webhooks_in_flight } else { &app.clients_in_flight };
+    let place = if path.starts_with(LIMITED) { Some(Arc::clone(pool).try_acquire_owned()) } else { None };
+    let Ok(place) = place.transpose() else {
+        metrics::counter!("fincore_http_shed_total").increment(1);
+        return Problem::new(Code::Overloaded, "Too many requests at once.").into_response();
     };
     let work = async move {
         let response = next.run(request).await;
@@ -131,6 +143,18 @@ fn of_another_version(request: &Request) -> Option<Problem> {
     })
 }
 
+/// Whether what comes before the body is of a size that is worth reading.
+fn fits(request: &Request) -> Result<(), Problem> {
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > URI_MAX) {
+        return Err(Problem::new(Code::UriTooLong, "The path and the query are longer than 16 KiB."));
+    }
+    let bytes: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > HEADERS_MAX {
+        return Err(Problem::new(Code::HeadersTooLarge, "All headers together are larger than 32 KiB."));
+    }
+    Ok(())
+}
+
 /// The caller's trace, should it have one that can be read, or one that begins here. `random` has named the request.
 fn trace_of(request: &Request, [high, low]: [u64; 2]) -> TraceContext {
     let told = request.headers().get("traceparent").and_then(|value| value.to_str().ok()?.parse().ok());
@@ -140,7 +164,7 @@ fn trace_of(request: &Request, [high, low]: [u64; 2]) -> TraceContext {
 /// Renders a problem, and adds what every response has.
 fn finish(app: &App, mut response: Response, id: &str) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        *response.body_mut() = Body::from(problem.body(id, app.config.docs_url.as_deref()));
+        *response.body_mut() = Body::from(problem.body(id, app.config.docs_url.as_deref().unwrap_or(PROBLEMS_URL)));
         let headers = response.headers_mut();
         headers.remove(http::header::CONTENT_LENGTH);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
@@ -149,8 +173,8 @@ fn finish(app: &App, mut response: Response, id: &str) -> Response {
             // Whoever knows better has said so.
             headers.entry(RETRY_AFTER).or_insert(HeaderValue::from(seconds));
         }
-        if facts.status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(problem.code)));
+        if let Some(challenge) = challenge(problem.code) {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
     }
     let headers = response.headers_mut();
@@ -162,12 +186,14 @@ fn finish(app: &App, mut response: Response, id: &str) -> Response {
 }
 
 /// The challenge by RFC 6750: without credentials it names no error.
-fn challenge(code: Code) -> &'static str {
-    if code == Code::ApiKeyInvalid {
-        r#"Bearer realm="fincore", error="invalid_token""#
-    } else {
-        r#"Bearer realm="fincore""#
+fn challenge(code: Code) -> Option<&'static str> {
+    if code == Code::ScopeMissing {
+        return Some(r#"Bearer realm="fincore", error="insufficient_scope""#);
     }
+    if code == Code::ApiKeyInvalid {
+        return Some(r#"Bearer realm="fincore", error="invalid_token""#);
+    }
+    (code.facts().status == StatusCode::UNAUTHORIZED).then_some(r#"Bearer realm="fincore""#)
 }
 
 fn count(method: &'static str, route: &str, status: StatusCode, latency: Duration) {

@@ -62,7 +62,7 @@ fn invalid(detail: &'static str) -> Problem {
 impl IdempotencyKey {
     /// The request as the engine knows it. `route` is the method and the path, with the id of what it acts on;
     /// `asked` has to serialize with its fields in alphabetical order and without those that are not there.
-    pub(crate) fn request(self, client: Client, route: String, asked: &impl Serialize) -> Request {
+    pub(crate) fn request<S>(self, client: Client<S>, route: String, asked: &impl Serialize) -> Request {
         Request {
             scope: RequestScope { merchant_id: client.merchant_id, route, key: self.0 },
             fingerprint: fingerprint(asked),

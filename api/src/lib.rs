@@ -38,22 +38,29 @@ use workflow::engine::Engine;
 use workflow::ids::MerchantId;
 use workflow::port::gateway::Gateway;
 use workflow::port::rate_limits::RateLimit;
+use workflow::port::store::Mode;
 use workflow::shared::Shared as SharedState;
 use workflow::waiting::WaitingRoom;
 
-pub use auth::{KeyMode, new_api_key, secret_hash};
+pub use auth::{new_api_key, new_secret, secret_hash};
 
-/// Requests of clients and PSPs that are worked on at the same time. More wait in vain: they are turned away with
-/// a problem that says when to come back. As many as may wait in one lane of the engine.
-const MAX_IN_FLIGHT: usize = 4_096;
+/// Requests of clients that are worked on at the same time. More wait in vain: they are turned away with a problem that
+/// says when to come back. As many as may wait in one lane of the engine.
+const CLIENTS_IN_FLIGHT: usize = 4_096;
+
+/// The same for webhooks of PSPs. They have places of their own: neither can take them from the other.
+const WEBHOOKS_IN_FLIGHT: usize = 1_024;
 
 /// What the API is told by configuration.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
     /// The PSP accounts that new charges go to.
     pub psps: PspOrder,
-    /// Where the table of error codes can be read; problems link to `{docs_url}#{code}`.
+    /// Where the table of error codes can be read, if not at this server; problems link to `{docs_url}#{code}`.
     pub docs_url: Option<String>,
+    /// Whether each PSP account moves real money. Charges go only to accounts of their merchant's mode, and so to none
+    /// that is not in here.
+    pub psp_modes: HashMap<String, Mode>,
     /// How many requests an API key may make.
     pub rate_limit: Option<RateLimit>,
     /// How far webhook endpoints may reach.
@@ -116,7 +123,8 @@ struct Shared {
     shared: SharedState,
     waiting: WaitingRoom,
     keys: auth::KeyCache,
-    in_flight: Arc<Semaphore>,
+    clients_in_flight: Arc<Semaphore>,
+    webhooks_in_flight: Arc<Semaphore>,
     openapi: Bytes,
 }
 
@@ -133,7 +141,8 @@ pub fn router(state: ApiState) -> Router {
         metrics,
         shared,
         keys: auth::KeyCache::default(),
-        in_flight: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+        clients_in_flight: Arc::new(Semaphore::new(CLIENTS_IN_FLIGHT)),
+        webhooks_in_flight: Arc::new(Semaphore::new(WEBHOOKS_IN_FLIGHT)),
         openapi: Bytes::from(openapi_json()),
     });
     let limited = middleware::from_fn_with_state(Arc::clone(&app), rate_limit::pass);

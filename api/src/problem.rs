@@ -44,6 +44,10 @@ pub enum Code {
     ApiKeyMissing,
     /// The API key is unknown or revoked.
     ApiKeyInvalid,
+    /// The API key lacks the scope that the route needs.
+    ScopeMissing,
+    /// The PSP account that the charge would go to is of the other mode than the API key.
+    ModeMismatch,
     /// There is no such route.
     RouteNotFound,
     /// There is no such charge, or it is another merchant's.
@@ -64,6 +68,8 @@ pub enum Code {
     BodyTimeout,
     /// The charge's state does not allow it.
     ChargeStateConflict,
+    /// A request with the same key is being worked on.
+    IdempotencyKeyInUse,
     /// Many others move the charge at the same time.
     ChargeContended,
     /// Nothing is sent to a webhook endpoint that is disabled.
@@ -74,6 +80,10 @@ pub enum Code {
     WebhookEndpointContended,
     /// The body is larger than the route takes.
     BodyTooLarge,
+    /// The path and the query are longer than any route needs.
+    UriTooLong,
+    /// The headers are larger than any route needs.
+    HeadersTooLarge,
     /// The body is not declared as JSON.
     ContentTypeUnsupported,
     /// The key was used for another request.
@@ -93,6 +103,9 @@ pub enum Code {
     /// The server cannot take requests now.
     NotReady,
 }
+
+/// Where this server explains the codes: the table of `docs/API.md` as a page.
+pub(crate) const PROBLEMS_URL: &str = "/problems";
 
 /// What the table says of a code.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +141,8 @@ impl Code {
             Self::WebhookUnreadable => row(StatusCode::BAD_REQUEST, "Webhook unreadable"),
             Self::ApiKeyMissing => row(StatusCode::UNAUTHORIZED, "API key missing"),
             Self::ApiKeyInvalid => row(StatusCode::UNAUTHORIZED, "API key invalid"),
+            Self::ScopeMissing => row(StatusCode::FORBIDDEN, "Scope missing"),
+            Self::ModeMismatch => row(StatusCode::FORBIDDEN, "Mode mismatch"),
             Self::RouteNotFound => row(StatusCode::NOT_FOUND, "Route not found"),
             Self::ChargeNotFound => row(StatusCode::NOT_FOUND, "Charge not found"),
             Self::RefundNotFound => row(StatusCode::NOT_FOUND, "Refund not found"),
@@ -138,11 +153,14 @@ impl Code {
             Self::MethodNotAllowed => row(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::BodyTimeout => later(StatusCode::REQUEST_TIMEOUT, "Body timeout", 1),
             Self::ChargeStateConflict => row(StatusCode::CONFLICT, "Charge state conflict"),
+            Self::IdempotencyKeyInUse => later(StatusCode::CONFLICT, "Idempotency key in use", 1),
             Self::ChargeContended => later(StatusCode::CONFLICT, "Charge contended", 1),
             Self::WebhookEndpointDisabled => row(StatusCode::CONFLICT, "Webhook endpoint disabled"),
             Self::WebhookEndpointLimit => row(StatusCode::CONFLICT, "Webhook endpoint limit"),
             Self::WebhookEndpointContended => later(StatusCode::CONFLICT, "Webhook endpoint contended", 1),
             Self::BodyTooLarge => row(StatusCode::PAYLOAD_TOO_LARGE, "Body too large"),
+            Self::UriTooLong => row(StatusCode::URI_TOO_LONG, "URI too long"),
+            Self::HeadersTooLarge => row(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large"),
             Self::ContentTypeUnsupported => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content type unsupported"),
             Self::IdempotencyKeyReused => row(StatusCode::UNPROCESSABLE_ENTITY, "Idempotency key reused"),
             Self::RateLimited => later(StatusCode::TOO_MANY_REQUESTS, "Rate limited", 1),
@@ -198,7 +216,7 @@ impl Problem {
     }
 
     /// The body for one request.
-    pub(crate) fn body(&self, request_id: &str, docs_url: Option<&str>) -> String {
+    pub(crate) fn body(&self, request_id: &str, docs_url: &str) -> String {
         let facts = self.code.facts();
         let code: &'static str = self.code.into();
         let body = ProblemBody {
@@ -210,7 +228,7 @@ impl Problem {
             param: self.param.as_deref(),
             request_id,
             retryable: facts.retry_after_seconds.is_some(),
-            doc_url: docs_url.map(|url| format!("{url}#{code}")),
+            doc_url: format!("{docs_url}#{code}"),
         };
         serde_json::to_string(&body).expect("texts and numbers are always JSON")
     }
@@ -235,6 +253,11 @@ impl From<EngineError> for Problem {
                 Code::IdempotencyKeyReused,
                 "This idempotency key was used for a request with other parameters. Use a new key for a new request.",
             ),
+            EngineError::KeyInUse => Self::new(
+                Code::IdempotencyKeyInUse,
+                "Another request with this idempotency key is being worked on. Repeat the request with the same key.",
+            )
+            .about("Idempotency-Key"),
             EngineError::Contended => Self::new(
                 Code::ChargeContended,
                 "Too many others move this charge at the same time. Repeat the request with the same key.",
@@ -305,10 +328,9 @@ pub(crate) struct ProblemBody<'a> {
     request_id: &'a str,
     /// Whether the same request, with the same idempotency key, may succeed later (see `Retry-After`).
     retryable: bool,
-    /// Where to read about the code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    doc_url: Option<String>,
+    /// Where to read about the code: a URL, or a path of this server.
+    #[schema(examples("/problems#parameter_invalid"))]
+    doc_url: String,
 }
 
 #[cfg(test)]
@@ -338,7 +360,7 @@ mod tests {
     fn a_problem_is_written_in_the_order_of_the_standard() {
         let problem = Problem::new(Code::ParameterInvalid, "no").about("amount");
         assert_eq!(
-            problem.body("req_1", Some("https://docs.example/API")),
+            problem.body("req_1", "https://docs.example/API"),
             r#"{"type":"urn:fincore:problem:parameter_invalid","title":"Parameter invalid","status":400,"detail":"no","code":"parameter_invalid","param":"amount","request_id":"req_1","retryable":false,"doc_url":"https://docs.example/API#parameter_invalid"}"#
         );
     }

@@ -4,14 +4,14 @@
 //! Around the clients' routes alone: PSPs and load balancers are not limited. Not here: the arithmetic
 //! ([`workflow::port::rate_limits`]).
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use workflow::port::rate_limits::{Drawn, Quota, RateLimit};
 
 use crate::App;
-use crate::auth::Client;
+use crate::auth::Caller;
 use crate::problem::{Code, Problem};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -20,12 +20,12 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// Counts a request, if there is a limit. What has no valid key is refused as it would be without.
 pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(limit) = app.config.rate_limit else { return next.run(request).await };
-    let (mut parts, body) = request.into_parts();
-    let client = match Client::from_request_parts(&mut parts, &app).await {
-        Ok(client) => client,
+    let (parts, body) = request.into_parts();
+    let caller = match Caller::of(&parts, &app).await {
+        Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
-    let (mut response, quota) = match app.shared.rate_limits.draw(client.key_id, limit).await {
+    let (mut response, quota) = match app.shared.rate_limits.draw(caller.key_id, limit).await {
         Drawn::Allowed(quota) => (next.run(Request::from_parts(parts, body)).await, quota),
         Drawn::Refused { retry_after_ms, quota } => {
             metrics::counter!("fincore_rate_limited_total").increment(1);

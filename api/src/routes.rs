@@ -11,10 +11,13 @@ mod docs;
 mod events;
 mod health;
 mod history;
+mod list;
 mod metrics;
 mod openapi;
+mod problems;
 mod refunds;
 mod retrieve;
+mod stream;
 mod webhook_endpoints;
 mod webhooks;
 
@@ -25,7 +28,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER}
 use http::request::Parts;
 use utoipa_axum::router::OpenApiRouter;
 use workflow::definition::Kind;
-use workflow::engine::client::Reply;
+use workflow::engine::client::{Replayed, Reply};
 use workflow::ids::PaymentId;
 use workflow::money::Money;
 use workflow::payment::Payment;
@@ -36,6 +39,9 @@ use crate::{App, document};
 
 /// Says that this is the stored answer to an earlier request.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Says that the first answer is not kept any more: this one shows how things stand now.
+const IDEMPOTENCY_ANSWER: HeaderName = HeaderName::from_static("idempotency-answer");
 
 /// Seconds after which a charge that was just recorded is worth reading. Most have ended by then.
 const READ_AFTER_SECONDS: u16 = 1;
@@ -49,8 +55,10 @@ pub(crate) fn all() -> OpenApiRouter<App> {
 pub(crate) fn of_clients() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(charges::routes())
+        .merge(list::routes())
         .merge(retrieve::routes())
         .merge(history::routes())
+        .merge(stream::routes())
         .merge(capture::routes())
         .merge(cancel::routes())
         .merge(complete_action::routes())
@@ -67,6 +75,7 @@ pub(crate) fn of_others() -> OpenApiRouter<App> {
         .merge(metrics::routes())
         .merge(openapi::routes())
         .merge(docs::routes())
+        .merge(problems::routes())
 }
 
 /// The id of a charge in a path. What is no id names no charge.
@@ -100,7 +109,7 @@ async fn named(kind: Kind, parts: &mut Parts, app: &App) -> Result<PaymentId, Pr
 }
 
 /// A client's own payment.
-async fn owned(app: &App, client: Client, id: PaymentId) -> Result<Payment, Problem> {
+async fn owned<S>(app: &App, client: Client<S>, id: PaymentId) -> Result<Payment, Problem> {
     let payment = app.engine.load(id).await?;
     payment.filter(|payment| payment.merchant_id == client.merchant_id).ok_or_else(|| Problem::not_found(id.kind()))
 }
@@ -124,8 +133,11 @@ fn recorded(reply: Reply) -> Result<Response, Problem> {
     let headers = response.headers_mut();
     headers.insert(LOCATION, location.expect("an id is hexadecimal behind a prefix"));
     headers.insert(RETRY_AFTER, HeaderValue::from(READ_AFTER_SECONDS));
-    if reply.replayed {
+    if reply.replayed != Replayed::No {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    if reply.replayed == Replayed::Afresh {
+        headers.insert(IDEMPOTENCY_ANSWER, HeaderValue::from_static("expired"));
     }
     Ok(response)
 }
@@ -153,9 +165,12 @@ mod tests {
     fn a_replay_is_marked_and_is_the_first_answer_otherwise() {
         let payment_id = PaymentId::new(Timestamp::UNIX_EPOCH, [1, 2]);
         let answer = |replayed| recorded(Reply { status: 202, body: "{}".into(), payment_id, replayed }).unwrap();
-        let (first, mut again) = (answer(false), answer(true));
+        let (first, mut again) = (answer(Replayed::No), answer(Replayed::Stored));
         assert_eq!(again.headers_mut().remove(IDEMPOTENCY_REPLAYED).unwrap(), "true");
         assert_eq!(first.headers(), again.headers());
+        let mut late = answer(Replayed::Afresh);
+        assert_eq!(late.headers_mut().remove(IDEMPOTENCY_ANSWER).unwrap(), "expired");
+        assert_eq!(late.headers_mut().remove(IDEMPOTENCY_REPLAYED).unwrap(), "true");
         assert_eq!(first.headers()[LOCATION], format!("/v1/charges/{payment_id}"));
     }
 }

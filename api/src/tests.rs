@@ -2,6 +2,7 @@
 //! needs a real database (replays, lists, other merchants' charges) is tested with the whole system.
 
 mod docs;
+mod limits;
 mod openapi;
 mod rate_limits;
 mod refusals;
@@ -32,9 +33,10 @@ use workflow::port::gateway::{
     Standing, Unreadable, WebhookRefused,
 };
 use workflow::port::rate_limits::RateLimit;
+use workflow::port::store::Mode;
 use workflow::shared::Shared;
 
-use crate::{ApiConfig, ApiState, KeyMode, PspOrder, new_api_key};
+use crate::{ApiConfig, ApiState, PspOrder, new_api_key};
 use store::{Mood, TestStore};
 
 /// The time in these tests, to the second.
@@ -130,7 +132,7 @@ fn serve(mood: Mood) -> Served {
 fn serve_limited(mood: Mood, rate_limit: Option<RateLimit>) -> Served {
     let now = Stopped.now();
     let (key_id, merchant_id) = (ApiKeyId::new(now, [1, 1]), MerchantId::new(now, [2, 2]));
-    let (secret, key) = new_api_key([7; 32], KeyMode::Test, key_id, merchant_id, now);
+    let (secret, key) = new_api_key([7; 32], Mode::Test, key_id, merchant_id, now);
     let store = Arc::new(TestStore { key, mood });
     let gateway: Arc<dyn Gateway> = Arc::new(TestGateway);
     let router = crate::router(ApiState {
@@ -145,6 +147,7 @@ fn serve_limited(mood: Mood, rate_limit: Option<RateLimit>) -> Served {
         config: ApiConfig {
             psps: PspOrder::new("test", Vec::new()),
             docs_url: Some("https://docs.example/api".into()),
+            psp_modes: HashMap::from([("test".to_owned(), Mode::Test)]),
             rate_limit,
             webhook_reach: Reach::Public,
         },

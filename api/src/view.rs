@@ -8,7 +8,7 @@ pub(crate) mod endpoint;
 use serde::Serialize;
 use utoipa::ToSchema;
 use workflow::payment::Payment;
-pub(crate) use workflow::view::{ChargeView, HistoryListView, RefundView, expanded, json, payment};
+pub(crate) use workflow::view::{ChargeView, HistoryListView, HistoryRowView, RefundView, expanded, json, payment};
 
 use crate::document;
 

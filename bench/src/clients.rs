@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
 use workflow::definition::State;
-use workflow::engine::client::{Charge, Request};
+use workflow::engine::client::{Charge, Replayed, Request};
 use workflow::history::Hash;
 use workflow::ids::PaymentId;
 use workflow::money::Amount;
@@ -122,7 +122,7 @@ impl Insider {
         };
         let request = Request { scope, fingerprint: Hash::of(BODY.as_bytes()), actor: "bench".to_owned() };
         let reply = self.system.engine.start(self.charge.clone(), request, &render).await?;
-        ensure!(!reply.replayed, "an idempotency key was used twice");
+        ensure!(reply.replayed == Replayed::No, "an idempotency key was used twice");
         Ok(reply.payment_id)
     }
 }

@@ -17,11 +17,12 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
-use workflow::ids::PaymentId;
+use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::store::{
-    ApiKey, DeadLetterRow, Due, LetterFilter, LetterPlace, NewPayment, Notice, NoticeClaim, NoticeResult, NoticeRow,
-    Page, RequestRecord, RequestScope, Started, Store, StoreError, Update, Updated, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
+    NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
+    Updated, WebhookEvent,
 };
 
 /// Kinds of calls, as far as they are told apart.
@@ -218,8 +219,12 @@ impl Store for Observed {
         self.reading(self.store.refunds(charge, after, limit)).await
     }
 
-    async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {
-        self.reading(self.store.list(page)).await
+    async fn history_since(&self, batch: &[HistoryPlace]) -> Result<Vec<Vec<HistoryRow>>, StoreError> {
+        self.reading(self.store.history_since(batch)).await
+    }
+
+    async fn list(&self, step: &ListStep<'_>) -> Result<Listed, StoreError> {
+        self.reading(self.store.list(step)).await
     }
 
     async fn walk(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, StoreError> {
@@ -232,6 +237,10 @@ impl Store for Observed {
 
     async fn request(&self, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {
         self.reading(self.store.request(scope)).await
+    }
+
+    async fn drop_answers(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.store.drop_answers(before, limit).await
     }
 
     async fn keep_webhooks(&self, batch: &[WebhookEvent]) -> Result<(), StoreError> {
@@ -277,6 +286,31 @@ impl Store for Observed {
 
     async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
         self.store.add_api_key(key).await
+    }
+
+    async fn merchant_mode(&self, id: MerchantId) -> Result<Option<Mode>, StoreError> {
+        self.store.merchant_mode(id).await
+    }
+
+    async fn api_keys(
+        &self,
+        merchant_id: Option<MerchantId>,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        self.store.api_keys(merchant_id, after, limit).await
+    }
+
+    async fn revoke_api_key(&self, id: ApiKeyId, at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        self.store.revoke_api_key(id, at).await
+    }
+
+    async fn rotate_api_key(&self, rotation: Rotation) -> Result<Option<ApiKey>, StoreError> {
+        self.store.rotate_api_key(rotation).await
+    }
+
+    async fn api_key_used(&self, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.store.api_key_used(id, at).await
     }
 
     async fn api_key(&self, secret_hash: Hash) -> Result<Option<ApiKey>, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use activities::gateway::accounts::Purpose;
 use activities::psps::Psps;
 use anyhow::Context;
-use api::KeyMode;
+
 use fincore::app::{self, Schema, Workers};
 use fincore::settings::Settings;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use workflow::engine::Engine;
 use workflow::ids::{ApiKeyId, MerchantId};
 use workflow::port::clock::{Clock, Random, SystemClock, SystemRandom};
+use workflow::port::store::Mode;
 use workflow::shared::Shared;
 
 use crate::observed::{Counters, Ends, Observed};
@@ -100,7 +101,7 @@ async fn key(store: &dyn workflow::port::store::Store) -> anyhow::Result<(Secret
     for part in bytes.chunks_mut(8) {
         part.copy_from_slice(&SystemRandom.next().to_le_bytes());
     }
-    let (secret, key) = api::new_api_key(bytes, KeyMode::Test, ApiKeyId::new(now, random()), merchant, now);
+    let (secret, key) = api::new_api_key(bytes, Mode::Test, ApiKeyId::new(now, random()), merchant, now);
     store.add_api_key(&key).await?;
     Ok((secret, merchant))
 }

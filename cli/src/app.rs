@@ -1,5 +1,6 @@
 //! The wiring: from settings to a store, an engine, the PSPs, the API and the worker.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -209,13 +210,19 @@ pub fn psps(
     clock: &Arc<dyn Clock>,
     shared: &Shared,
 ) -> anyhow::Result<Arc<Psps>> {
+    Ok(Arc::new(accounts::psps(&psp_accounts(settings), purpose, clock)?.among(&shared.breakers)))
+}
+
+/// All accounts of the settings, the one of the settings `stripe_…` among them.
+fn psp_accounts(settings: &Settings) -> BTreeMap<String, accounts::Account> {
     let mut all = settings.psps.clone();
     all.entry(settings.psp.clone()).or_insert_with(|| accounts::Account::Stripe {
+        mode: None,
         url: Some(settings.stripe_url.clone()),
         api_key: settings.stripe_secret_key.clone(),
         webhook_secret: settings.stripe_webhook_secret.clone(),
     });
-    Ok(Arc::new(accounts::psps(&all, purpose, clock)?.among(&shared.breakers)))
+    all
 }
 
 /// Where the API listens, known before anything is served.
@@ -246,9 +253,13 @@ pub async fn serve_api(
         gateways: Arc::new(psps.gateways()),
         config: api::ApiConfig {
             psps: settings::accounts::order(&settings.psp, &settings.fallback_psps, &settings.merchants)?,
-            docs_url: None,
+            docs_url: settings.docs_url.clone(),
             rate_limit: settings.rate_limit(),
             webhook_reach: settings.webhook_reach(),
+            psp_modes: psp_accounts(settings)
+                .iter()
+                .map(|(name, account)| Ok((name.clone(), account.mode(name)?)))
+                .collect::<anyhow::Result<_>>()?,
         },
         metrics: Arc::new(move || metrics.render()),
         shared,

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod dlq;
+pub(crate) mod keys;
 
 use clap::{Parser, Subcommand};
 
@@ -40,9 +41,9 @@ pub(crate) enum Command {
     /// Charges that wait for a person: list them, show one, send them back to work
     #[command(subcommand)]
     Dlq(dlq::Dlq),
-    /// API keys
+    /// API keys: create, list, revoke, rotate
     #[command(subcommand)]
-    Keys(Keys),
+    Keys(keys::Keys),
 }
 
 impl Default for Command {
@@ -114,18 +115,4 @@ pub(crate) struct Show {
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// What to do with API keys.
-#[derive(Subcommand, Debug)]
-pub(crate) enum Keys {
-    /// Create a key and print it once; it is stored only as a hash
-    Create {
-        /// The merchant it belongs to; a new one is made when left out
-        #[arg(long)]
-        merchant: Option<workflow::ids::MerchantId>,
-        /// For a PSP account that moves real money; only marks the secret (fc_live_…), so that people see what they hold
-        #[arg(long)]
-        live: bool,
-    },
 }

@@ -136,7 +136,7 @@ pub(crate) async fn run(knobs: &Knobs, demo: &Demo) -> anyhow::Result<ExitCode> 
         stop: CancellationToken::new(),
     };
     let system = System::start(parts).await?;
-    let (secret, _) = keys::create(&system.store, keys::new_merchant(clock.as_ref()), api::KeyMode::Test).await?;
+    let secret = keys::create(&system.store, keys::new_merchant(clock.as_ref())).await?;
     let stage = Stage { system, clock, secret, http: reqwest::Client::builder().no_proxy().build()? };
     let mut failed = 0;
     for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(demo.only.as_deref().unwrap_or(""))) {

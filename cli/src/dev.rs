@@ -160,7 +160,7 @@ async fn development_key(store: &Arc<dyn Store>, path: &Path) -> anyhow::Result<
             return Ok(secret);
         }
     }
-    let (secret, _) = keys::create(store, keys::new_merchant(&SystemClock), api::KeyMode::Test).await?;
+    let secret = keys::create(store, keys::new_merchant(&SystemClock)).await?;
     std::fs::write(path, secret.expose_secret()).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(secret)
 }

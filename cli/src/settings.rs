@@ -98,6 +98,10 @@ pub struct Knobs {
     #[arg(long, global = true, env = "FINCORE_RATE_LIMIT_BURST", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit_burst: Option<u32>,
+    /// Where the table of error codes can be read, when not at /problems of this server; problems link to it
+    #[arg(long, global = true, env = "FINCORE_DOCS_URL", value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docs_url: Option<String>,
     /// Payments one worker works on at the same time
     #[arg(long, global = true, env = "FINCORE_WORKER_CONCURRENCY", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -176,6 +180,8 @@ pub struct Settings {
     pub rate_limit_per_second: u32,
     /// Requests an API key may make at once; 0 for two seconds' worth.
     pub rate_limit_burst: u32,
+    /// Where the table of error codes can be read, if not at this server.
+    pub docs_url: Option<String>,
     /// Payments one worker works on at the same time.
     pub worker_concurrency: usize,
     /// Time between two sweeps.
@@ -222,6 +228,7 @@ impl Default for Settings {
             redis_prefix: workflow_redis::PREFIX.into(),
             rate_limit_per_second: 0,
             rate_limit_burst: 0,
+            docs_url: None,
             worker_concurrency: 256,
             sweep_every_ms: 500,
             drain_timeout_ms: 25_000,
@@ -275,8 +282,10 @@ impl Settings {
         if self.alert_sns_topic.as_deref().is_some_and(|arn| !arn.starts_with("arn:") || arn.split(':').count() != 6) {
             bail!("alert_sns_topic must be a topic's ARN (arn:aws:sns:REGION:ACCOUNT:NAME)");
         }
-        if self.aws_endpoint_url.as_deref().is_some_and(|url| !is_http(url)) {
-            bail!("aws_endpoint_url must begin with https:// or http://");
+        for (name, url) in [("aws_endpoint_url", &self.aws_endpoint_url), ("docs_url", &self.docs_url)] {
+            if url.as_deref().is_some_and(|url| !is_http(url)) {
+                bail!("{name} must begin with https:// or http://");
+            }
         }
         in_bounds("webhook_retention_days", self.webhook_retention_days.into(), 4, 3_650)?;
         in_bounds("rate_limit_per_second", self.rate_limit_per_second.into(), 0, 10_000)?;

@@ -91,6 +91,10 @@ create table payments (
     -- The hour of `next_wake_at_us`: what the index on due rows is made of. The reason stands there.
     wake_hour               integer generated always as ((next_wake_at_us / 3600000000)::integer) stored,
 
+    -- How it ended, or that it has not: for lists of payments in one state. `state` changes with most moves and so stands
+    -- in no index; this changes once, with the move that ends the payment.
+    standing                text    generated always as (case when next_wake_at_us is null then state else 'open' end) stored,
+
     constraint payments_pkey primary key (id),
 
     constraint payments_state_known check (state in (
@@ -152,7 +156,12 @@ with (fillfactor = 45);
 -- no index, in no index's predicate either.
 
 -- For lists. Ids sort by time, so this also is the order of the pages.
-create index payments_merchant on payments (merchant_id, id);
+-- What lists search for stands in it too, and never changes: whoever looks for a rare amount reads no payments but those.
+create index payments_merchant on payments (merchant_id, id) include (amount_minor, currency);
+
+-- For lists of payments in one state. An entry more when a payment is stored, and one more when it ends: that update
+-- cannot be heap-only anyway, because `wake_hour` changes with it.
+create index payments_standing on payments (merchant_id, standing, id) include (amount_minor, currency);
 
 -- For the refunds of a charge. A payment keeps its place here for ever.
 create index payments_refund_of on payments (refund_of, id) where refund_of is not null;
@@ -162,3 +171,17 @@ create index payments_refund_of on payments (refund_of, id) where refund_of is n
 -- leaves the payments that wake within this hour and those that are overdue, and the exact comparison does the rest.
 -- Payments that have ended have no hour and no place in the index.
 create index payments_wake_hour on payments (wake_hour) where wake_hour is not null;
+
+-- Which payments have an entry of metadata, for lists. Rows are only ever added, with the payment, and only for payments
+-- that have metadata.
+--
+-- (An index on the column of `payments` would be written again with every update that is not heap-only, for each entry of
+-- the payment; this is written once. It could not give the payments of an entry in the order of their ids, either.)
+create table payment_metadata (
+    merchant_id uuid not null,
+    -- The first 16 bytes of SHA-256 over the key, a zero byte and the value: small, and nobody's data a second time.
+    entry       uuid not null,
+    payment_id  uuid not null,
+
+    constraint payment_metadata_pkey primary key (merchant_id, entry, payment_id)
+);

@@ -4,6 +4,9 @@
 
 -- A client's request with the answer it got. A repetition with the same key is answered from here; the same key with
 -- another content (`fingerprint`) is refused. Keys of one merchant and one route do not meet those of another.
+--
+-- Answers are kept for thirty days and then dropped. Keys stay for ever, with the payments they led to: however late a
+-- repetition comes, it makes no second payment.
 create table idempotency_keys (
     merchant_id   uuid    not null,
     -- The route's template, with the id of what it acts on.
@@ -14,13 +17,16 @@ create table idempotency_keys (
     payment_id    uuid,
     -- The HTTP status and the body it was answered with, byte for byte.
     status        integer not null,
-    body          text    not null,
+    body          text,
     created_at_us bigint  not null,
 
     constraint idempotency_keys_pkey primary key (merchant_id, route, key),
     constraint idempotency_keys_status_is_http check (status between 100 and 599),
     constraint idempotency_keys_fingerprint_is_sha256 check (octet_length(fingerprint) = 32)
 );
+
+-- For dropping answers. Times only grow, so that a new row goes to the end of it; and a row leaves it with its answer.
+create index idempotency_keys_answered on idempotency_keys (created_at_us) where body is not null;
 
 -- The inbox. Every event of a PSP is kept once, with its raw body, whatever became of it. An event that fits no payment
 -- yet (it overtook our own call) waits here as `unmatched` and is the only kind of row that may be replaced.
@@ -52,6 +58,6 @@ create table psp_references (
     psp_reference text not null,
     payment_id    uuid not null,
 
-    -- What a PSP says is evidence: should it use one name twice, the first stays.
-    constraint psp_references_pkey primary key (psp, psp_reference)
+    -- What a PSP says is evidence: should it use one name twice, the first stays. The name first: clients ask for it alone.
+    constraint psp_references_pkey primary key (psp_reference, psp)
 );

@@ -88,6 +88,10 @@ create table payments (
     updated_at_us           integer not null,
     head_hash               blob    not null,
 
+    -- How it ended, or that it has not: for lists of payments in one state. `state` changes with most moves and so stands
+    -- in no index; this changes once, with the move that ends the payment.
+    standing                text    generated always as (case when next_wake_at_us is null then state else 'open' end) stored,
+
     constraint payments_pkey primary key (id),
 
     constraint payments_state_known check (state in (
@@ -141,8 +145,12 @@ create table payments (
 -- page of 4 KiB in the write-ahead log, and commits are what SQLite has the fewest of.
 strict, without rowid;
 
--- For lists. Ids sort by time, so this also is the order of the pages. (The id is in it: rows are found by primary key.)
-create index payments_merchant on payments (merchant_id);
+-- For lists. Ids sort by time, so this also is the order of the pages. What lists search for stands in it too: whoever looks
+-- for a rare amount reads no payments but those.
+create index payments_merchant on payments (merchant_id, id, amount_minor, currency);
+
+-- For lists of payments in one state.
+create index payments_standing on payments (merchant_id, standing, id, amount_minor, currency);
 
 -- For the refunds of a charge. A payment keeps its place here for ever.
 create index payments_refund_of on payments (refund_of, id) where refund_of is not null;
@@ -150,3 +158,17 @@ create index payments_refund_of on payments (refund_of, id) where refund_of is n
 -- For the sweeper, which asks for rows with `next_wake_at_us <= now`. Payments that have ended have no place in it. On
 -- PostgreSQL this is an index on the hour, for the sake of heap-only updates, which SQLite has no need of.
 create index payments_next_wake on payments (next_wake_at_us) where next_wake_at_us is not null;
+
+-- Which payments have an entry of metadata, for lists. Rows are only ever added, with the payment, and only for payments
+-- that have metadata.
+--
+-- (An index on the column of `payments` would be written again with every update that is not heap-only, for each entry of
+-- the payment; this is written once. It could not give the payments of an entry in the order of their ids, either.)
+create table payment_metadata (
+    merchant_id blob not null,
+    -- The first 16 bytes of SHA-256 over the key, a zero byte and the value: small, and nobody's data a second time.
+    entry       blob not null,
+    payment_id  blob not null,
+
+    constraint payment_metadata_pkey primary key (merchant_id, entry, payment_id)
+) strict, without rowid;

@@ -18,8 +18,8 @@ use workflow::payment::{
     CaptureMethod, Destination, Doubt, Failure, FailureCategory, KeyUse, NextAction, Payment, Refunds, Route,
 };
 use workflow::port::store::{
-    ApiKey, NewPayment, Notice, NoticeClaim, NoticeOutcome, NoticeResult, Origin, RequestRecord, RequestScope, Update,
-    WebhookEvent, WebhookOutcome,
+    ApiKey, ListFilter, ListStep, Mode, NewPayment, Notice, NoticeClaim, NoticeOutcome, NoticeResult, Origin,
+    RequestRecord, RequestScope, Scopes, Update, Walk, WebhookEvent, WebhookOutcome,
 };
 
 /// An instant with microseconds, some seconds after a fixed one.
@@ -39,6 +39,12 @@ pub fn merchant(number: u64) -> MerchantId {
 #[must_use]
 pub fn payment_id(number: u64) -> PaymentId {
     PaymentId::new(at(i64::try_from(number).expect("tests count low")), [number, 2])
+}
+
+/// A step along a list of this merchant's payments: the newest ones first, as many as these at the most.
+#[must_use]
+pub fn step(merchant: u64, filter: &ListFilter, limit: u32) -> ListStep<'_> {
+    ListStep { merchant_id: self::merchant(merchant), filter, walk: Walk::Older, after: None, look_at: limit, limit }
 }
 
 /// A charge of merchant 1 that was just accepted: due at once, no history yet. The number makes its id.
@@ -149,7 +155,7 @@ pub fn request(payment: &Payment) -> RequestRecord {
         fingerprint: Hash::of(payment.id.to_string().as_bytes()),
         payment_id: Some(payment.id),
         status: 202,
-        body: format!("{{\"id\":\"{}\", \"note\":\"byte for byte\\u0000  ü\"}}", payment.id),
+        body: Some(format!("{{\"id\":\"{}\", \"note\":\"byte for byte\\u0000  ü\"}}", payment.id)),
         created_at: payment.created_at,
     }
 }
@@ -294,8 +300,12 @@ pub fn api_key(number: u64) -> ApiKey {
     ApiKey {
         id: ApiKeyId::new(at(0), [number, 3]),
         merchant_id: merchant(number),
+        mode: Mode::Test,
+        name: format!("key {number}"),
+        scopes: Scopes::usual(),
         secret_hash: Hash::of(&number.to_be_bytes()),
         created_at: at(0),
+        last_used_at: None,
         revoked_at: None,
     }
 }

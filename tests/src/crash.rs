@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
-use workflow::ids::PaymentId;
+use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::store::{
-    ApiKey, DeadLetterRow, Due, LetterFilter, LetterPlace, NewPayment, Notice, NoticeClaim, NoticeResult, NoticeRow,
-    Page, RequestRecord, RequestScope, Started, Store, StoreError, Update, Updated, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
+    NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
+    Updated, WebhookEvent,
 };
 
 /// When the process dies.
@@ -37,6 +38,8 @@ pub struct CrashStore {
     pub died: CancellationToken,
     /// How often payments were read, however many at a time.
     pub loads: AtomicUsize,
+    /// How often it was asked for anything that concerns payments and requests.
+    pub calls: AtomicUsize,
 }
 
 impl CrashStore {
@@ -44,7 +47,7 @@ impl CrashStore {
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, crash: Crash, write: i64) -> Arc<Self> {
         let (writes_left, died) = (AtomicI64::new(write), CancellationToken::new());
-        Arc::new(Self { inner, crash, writes_left, died, loads: AtomicUsize::new(0) })
+        Arc::new(Self { inner, crash, writes_left, died, loads: AtomicUsize::new(0), calls: AtomicUsize::new(0) })
     }
 
     /// Never dies.
@@ -54,6 +57,7 @@ impl CrashStore {
     }
 
     async fn alive(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
         if self.died.is_cancelled() {
             pending::<()>().await;
         }
@@ -88,12 +92,42 @@ impl Store for CrashStore {
         self.write(self.inner.update(batch)).await
     }
 
+    async fn drop_answers(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.alive().await;
+        self.inner.drop_answers(before, limit).await
+    }
+
     async fn keep_webhooks(&self, batch: &[WebhookEvent]) -> Result<(), StoreError> {
         self.write(self.inner.keep_webhooks(batch)).await
     }
 
     async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
         self.inner.add_api_key(key).await
+    }
+
+    async fn merchant_mode(&self, id: MerchantId) -> Result<Option<Mode>, StoreError> {
+        self.inner.merchant_mode(id).await
+    }
+
+    async fn api_keys(
+        &self,
+        merchant_id: Option<MerchantId>,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        self.inner.api_keys(merchant_id, after, limit).await
+    }
+
+    async fn revoke_api_key(&self, id: ApiKeyId, at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        self.inner.revoke_api_key(id, at).await
+    }
+
+    async fn rotate_api_key(&self, rotation: Rotation) -> Result<Option<ApiKey>, StoreError> {
+        self.inner.rotate_api_key(rotation).await
+    }
+
+    async fn api_key_used(&self, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError> {
+        self.inner.api_key_used(id, at).await
     }
 
     async fn load(&self, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError> {
@@ -122,9 +156,15 @@ impl Store for CrashStore {
         self.inner.refunds(charge, after, limit).await
     }
 
-    async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {
+    async fn history_since(&self, batch: &[HistoryPlace]) -> Result<Vec<Vec<HistoryRow>>, StoreError> {
         self.alive().await;
-        self.inner.list(page).await
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        self.inner.history_since(batch).await
+    }
+
+    async fn list(&self, step: &ListStep<'_>) -> Result<Listed, StoreError> {
+        self.alive().await;
+        self.inner.list(step).await
     }
 
     async fn walk(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, StoreError> {

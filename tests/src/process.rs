@@ -66,6 +66,17 @@ impl Program {
 }
 
 impl Running {
+    /// Memory of the process that is in use, in kibibytes.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         // It may have ended by itself; then there is nothing to kill.

@@ -77,8 +77,10 @@ pub struct Site {
     pub queue: Option<TestQueue>,
     /// The function.
     pub lambda: Option<Lambda>,
-    api: String,
-    secret: String,
+    /// Where the API is.
+    pub api: String,
+    /// What opens it.
+    pub secret: String,
     http: reqwest::Client,
     commands: &'static [&'static [&'static str]],
     schedule: Option<AbortHandle>,

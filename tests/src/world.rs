@@ -25,7 +25,7 @@ use workflow::port::breakers::Breakers;
 use workflow::port::clock::{Clock, SystemRandom};
 use workflow::port::gateway::{Call, Operation, Outcome};
 use workflow::port::rate_limits::RateLimit;
-use workflow::port::store::Store;
+use workflow::port::store::{Mode, Store};
 use workflow::shared::{Nothing, Shared};
 use workflow::timeline;
 
@@ -172,7 +172,7 @@ impl World {
         let clock = Arc::new(TestClock::new());
         let merchant = MerchantId::new(clock.now(), [rand::random(), rand::random()]);
         let id = ApiKeyId::new(clock.now(), [rand::random(), rand::random()]);
-        let (secret, key) = api::new_api_key(rand::random(), api::KeyMode::Test, id, merchant, clock.now());
+        let (secret, key) = api::new_api_key(rand::random(), Mode::Test, id, merchant, clock.now());
         store.add_api_key(&key).await.expect("the key is new");
         let process = Process::sharing(Shared::alone(Arc::clone(&clock) as Arc<dyn Clock>));
         Self::with(store, clock, [sandbox().await, sandbox().await], (merchant, secret), process).await
@@ -208,6 +208,7 @@ impl World {
             config: api::ApiConfig {
                 psps: api::PspOrder::new("sandbox", vec![OTHER_PSP.to_owned()]),
                 docs_url: None,
+                psp_modes: ["sandbox", OTHER_PSP].map(|name| (name.to_owned(), Mode::Test)).into(),
                 rate_limit,
                 webhook_reach: Reach::PublicAndLoopback,
             },

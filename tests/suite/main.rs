@@ -70,17 +70,23 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
 }
 
 mod alerts;
+mod api_keys;
 mod aws_alerts;
 mod charges;
 mod crashes;
 mod dlq;
 mod emulators;
+mod events;
 mod failover;
 mod faults;
 mod fuzz;
 mod gateways;
 mod hangups;
+mod idempotency;
 mod keys;
+mod limits;
+mod lists;
+mod million;
 mod mocked_psps;
 mod outages;
 mod outbound;
@@ -93,6 +99,7 @@ mod redis_outages;
 mod redis_processes;
 mod refunds;
 mod requests;
+mod routes;
 mod sandbox_scenarios;
 mod settlements;
 mod shared_conformance;

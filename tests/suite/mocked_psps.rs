@@ -8,6 +8,7 @@ use testkit::{MockPsp, Rig, assert_ledger};
 use tokio_util::sync::CancellationToken;
 use workflow::definition::State;
 use workflow::port::clock::Clock;
+use workflow::port::store::Mode;
 use workflow::shared::Shared;
 
 /// The rig's API on a loopback port, as a URL for webhooks.
@@ -18,6 +19,7 @@ async fn webhook_url(rig: &Rig) -> String {
         config: api::ApiConfig {
             psps: api::PspOrder::new("stripe", Vec::new()),
             docs_url: None,
+            psp_modes: HashMap::from([("stripe".to_owned(), Mode::Test)]),
             rate_limit: None,
             webhook_reach: workflow::endpoint_url::Reach::Public,
         },

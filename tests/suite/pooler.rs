@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fincore_tests::build;
 use fincore_tests::database::TestDatabase;
 use sqlx::{ConnectOptions, postgres::PgConnectOptions};
-use workflow::port::store::{Page, Started, Store, StoreError};
+use workflow::port::store::{ListFilter, ListStep, Started, Store, StoreError};
 use workflow_postgres::{Pooler, PostgresStore};
 
 /// The pooler has two connections to the server. Statements that are prepared and run in two steps would meet there.
@@ -26,8 +26,9 @@ async fn statements_of_many_callers_never_meet_on_a_shared_connection() {
                 assert_eq!(store.load(&[payment.id]).await.unwrap(), [Some(payment.clone())]);
                 assert_eq!(store.history(payment.id).await.unwrap().len(), 1);
                 assert!(store.request(&new.request.scope).await.unwrap().is_some());
-                let page = Page { merchant_id: payment.merchant_id, after: None, limit: 1 };
-                assert_eq!(store.list(page).await.unwrap().len(), 1);
+                let filter = ListFilter::default();
+                let step = ListStep { merchant_id: payment.merchant_id, ..build::step(1, &filter, 1) };
+                assert_eq!(store.list(&step).await.unwrap().payments.len(), 1);
                 assert_eq!(store.webhook("nobody", "nothing").await.unwrap(), None);
             }
         })

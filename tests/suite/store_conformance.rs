@@ -3,6 +3,7 @@
 //! Not here: the workflow. The updates stored here need not make sense to it.
 
 mod faults;
+mod filters;
 mod history;
 mod inbox;
 mod letters;
@@ -10,7 +11,7 @@ mod lists;
 mod outbound;
 mod payments;
 mod poison;
-mod schema;
+pub(crate) mod schema;
 mod speed;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 //! Not here: deciding ([`crate::decide`]), SQL, and calls to PSPs.
 
 pub mod client;
+mod in_hand;
 pub mod operator;
 pub mod webhook;
 pub mod worker;
@@ -54,6 +55,9 @@ pub enum EngineError {
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// A request with the same idempotency key is being worked on; try again.
+    #[error("a request with the same idempotency key is being worked on")]
+    KeyInUse,
     /// Too many others moved the payment at the same time; try again.
     #[error("the payment is being moved by many others")]
     Contended,
@@ -87,6 +91,7 @@ pub struct Engine {
     loads: Lane<PaymentId, Option<Payment>>,
     letters: watch::Sender<u64>,
     outbound: watch::Sender<u64>,
+    in_hand: in_hand::InHand,
 }
 
 impl Engine {
@@ -122,6 +127,7 @@ impl Engine {
             }),
             letters: watch::Sender::new(0),
             outbound: watch::Sender::new(0),
+            in_hand: in_hand::InHand::default(),
         }
     }
 

@@ -159,6 +159,7 @@ impl Function {
     /// Tells the queue of what it forgot. While it takes nothing, works on that here.
     async fn sweep(&self, until: &Until) -> Result<usize, Error> {
         self.sweeper.match_webhooks().await?;
+        self.sweeper.drop_answers().await?;
         let mut swept = 0;
         for _ in 0..SWEEP_PAGES {
             let due = self.sweeper.due(sqs::GRACE).await?;

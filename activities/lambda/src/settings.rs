@@ -113,6 +113,7 @@ fn psps(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<BTreeMap<St
     let first = variable("FINCORE_PSP").unwrap_or_else(|| "stripe".to_owned());
     let secret = |name: &str| SecretString::from(variable(name).unwrap_or_default());
     psps.entry(first).or_insert_with(|| Account::Stripe {
+        mode: None,
         url: variable("FINCORE_STRIPE_URL"),
         api_key: secret("FINCORE_STRIPE_SECRET_KEY"),
         webhook_secret: secret("FINCORE_STRIPE_WEBHOOK_SECRET"),

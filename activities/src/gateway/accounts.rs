@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use workflow::port::clock::Clock;
 use workflow::port::gateway::{Gateway, LONGEST_KEY};
+use workflow::port::store::Mode;
 
 use super::breaker::BreakerPolicy;
 use super::client::{self, ClientNotBuilt, Connections, PspClient};
@@ -23,6 +24,8 @@ use crate::psps::{Psp, Psps};
 pub enum Account {
     /// PaymentIntents.
     Stripe {
+        /// Whether it moves real money; without, its key tells.
+        mode: Option<Mode>,
         /// Base URL.
         url: Option<String>,
         /// Opens the API.
@@ -34,6 +37,8 @@ pub enum Account {
     },
     /// The Checkout API.
     Adyen {
+        /// Whether it moves real money; without, its URL tells.
+        mode: Option<Mode>,
         /// Base URL with the API's version: the test system's, or the merchant's own in production.
         url: String,
         /// Whose payments.
@@ -53,6 +58,24 @@ pub enum Account {
 }
 
 impl Account {
+    /// Whether it moves real money.
+    ///
+    /// # Errors
+    /// Nobody can tell, or what is said contradicts the account's key or URL.
+    pub fn mode(&self, name: &str) -> Result<Mode, AccountUnusable> {
+        let (said, told) = match self {
+            Self::Stripe { mode, api_key, .. } => (*mode, stripe::mode_of_key(api_key.expose_secret())),
+            Self::Adyen { mode, url, .. } => (*mode, adyen::mode_of_url(url)),
+        };
+        match (said, told) {
+            (Some(said), Some(told)) if said != told => {
+                Err(AccountUnusable::ModeContradicted { name: name.to_owned(), said, told })
+            }
+            (Some(mode), _) | (None, Some(mode)) => Ok(mode),
+            (None, None) => Err(AccountUnusable::ModeUnknown { name: name.to_owned() }),
+        }
+    }
+
     /// Takes the secrets that stand in the environment, where they are better kept than in a file.
     fn with_environment(mut self, name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let secret = |what: &str, in_file: &mut SecretString| {
@@ -108,6 +131,24 @@ pub enum AccountUnusable {
         /// What it takes.
         longest: usize,
     },
+    /// It may move real money or not.
+    #[error(
+        "cannot tell whether the PSP account {name} moves real money: set mode to \"test\" or \"live\" in its table [psps.{name}]"
+    )]
+    ModeUnknown {
+        /// The account.
+        name: String,
+    },
+    /// It is said to be of one mode, and is of the other.
+    #[error("the PSP account {name} is said to be {said}, but its key or URL is of a {told} account")]
+    ModeContradicted {
+        /// The account.
+        name: String,
+        /// What the configuration says.
+        said: Mode,
+        /// What the key or URL tells.
+        told: Mode,
+    },
     /// There is no HTTP client.
     #[error("cannot set up the HTTP client")]
     Client(#[from] ClientNotBuilt),
@@ -135,6 +176,7 @@ pub fn psps(
 ) -> Result<Psps, AccountUnusable> {
     let connections = Connections::new()?;
     let psps = accounts.iter().map(|(name, account)| {
+        account.mode(name)?;
         let (gateway, account) =
             gateway(name, account, purpose).map_err(|why| AccountUnusable::Configured { name: name.clone(), why })?;
         let longest = gateway.capabilities().key_max_bytes;
@@ -149,7 +191,7 @@ pub fn psps(
 
 fn gateway(name: &str, account: &Account, purpose: Purpose) -> Result<(Arc<dyn Gateway>, client::Account), Wrong> {
     match account {
-        Account::Stripe { url, api_key, webhook_secret } => {
+        Account::Stripe { url, api_key, webhook_secret, .. } => {
             let config = match purpose {
                 Purpose::Calls => stripe::StripeConfig::calls_only(name)?,
                 Purpose::CallsAndWebhooks => stripe::StripeConfig::new(name, separated(webhook_secret))?,
@@ -158,7 +200,7 @@ fn gateway(name: &str, account: &Account, purpose: Purpose) -> Result<(Arc<dyn G
             let account = stripe::account(name, url, api_key.clone())?;
             Ok((Arc::new(stripe::Stripe::new(config)), account))
         }
-        Account::Adyen { url, merchant_account, api_key, webhook_secret, webhook_user, webhook_password } => {
+        Account::Adyen { url, merchant_account, api_key, webhook_secret, webhook_user, webhook_password, .. } => {
             let basic = webhook_user.as_ref().map(|user| adyen::BasicAuth::new(user, webhook_password)).transpose()?;
             let config = match purpose {
                 Purpose::Calls => adyen::AdyenConfig::calls_only(name, merchant_account)?,
@@ -180,6 +222,30 @@ pub(crate) fn separated(secrets: &SecretString) -> Vec<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_is_of_the_mode_that_its_key_or_url_tells_and_nobody_may_say_otherwise() {
+        let read = |told: serde_json::Value| serde_json::from_value::<Account>(told).unwrap().mode("x");
+        let stripe = |key: &str| serde_json::json!({"kind": "stripe", "api_key": key});
+        let adyen = |url: &str| serde_json::json!({"kind": "adyen", "url": url, "merchant_account": "ShopECOM"});
+        for (told, mode) in [
+            (stripe("sk_test_1"), Mode::Test),
+            (stripe("rk_live_1"), Mode::Live),
+            (adyen("https://checkout-test.adyen.com/v71"), Mode::Test),
+            (adyen("https://1797a841fbb37ca7-Shop-checkout-live.adyenpayments.com/checkout/v71"), Mode::Live),
+        ] {
+            assert_eq!(read(told.clone()).unwrap(), mode, "{told}");
+            let mut said = told.clone();
+            said["mode"] = mode.to_string().into();
+            assert_eq!(read(said.clone()).unwrap(), mode);
+            said["mode"] = if mode == Mode::Test { "live" } else { "test" }.into();
+            assert!(matches!(read(said), Err(AccountUnusable::ModeContradicted { .. })), "{told}");
+        }
+        let mut mocked = adyen("http://127.0.0.1:1/v71");
+        assert!(matches!(read(mocked.clone()), Err(AccountUnusable::ModeUnknown { .. })));
+        mocked["mode"] = "test".into();
+        assert_eq!(read(mocked).unwrap(), Mode::Test);
+    }
 
     #[test]
     fn secrets_of_the_environment_win_over_the_file() {

@@ -31,6 +31,7 @@ use workflow::port::gateway::{
     Answer, Call, Capabilities, Captures, Gateway, Notification, Operation, Outcome, Query, Request, Standing,
     Unreadable, WebhookRefused,
 };
+use workflow::port::store::Mode;
 
 use super::client::{Account, AccountInvalid, Credentials};
 
@@ -115,6 +116,15 @@ fn merchant_account(account: &str) -> Result<String, AdyenConfigInvalid> {
         && account.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
         && !account.to_ascii_uppercase().contains("MERCHANT_ACCOUNT");
     if fits { Ok(account.to_owned()) } else { Err(AdyenConfigInvalid::MerchantAccount) }
+}
+
+/// Which money is moved behind a URL: Adyen has hosts of its own for tests and for each live merchant.
+pub(super) fn mode_of_url(url: &str) -> Option<Mode> {
+    let host = url::Url::parse(url).ok()?.host_str()?.to_ascii_lowercase();
+    if host.ends_with("-test.adyen.com") {
+        return Some(Mode::Test);
+    }
+    (host.ends_with(".adyenpayments.com") || host.ends_with("-live.adyen.com")).then_some(Mode::Live)
 }
 
 /// The account that an API key opens, under its configured name. The URL has the API's version at its end, as in

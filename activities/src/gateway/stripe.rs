@@ -25,6 +25,7 @@ use workflow::port::gateway::{
     Answer, Call, Capabilities, Captures, Gateway, Notification, Operation, Outcome, Query, Request, Standing,
     Unreadable, WebhookRefused,
 };
+use workflow::port::store::Mode;
 
 use super::client::{Account, AccountInvalid};
 
@@ -89,6 +90,15 @@ fn name(psp: &str) -> Result<String, StripeConfigInvalid> {
     let fits = (1..=MAX_NAME).contains(&psp.len())
         && psp.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
     if fits { Ok(psp.to_owned()) } else { Err(StripeConfigInvalid::Name) }
+}
+
+/// Which money a secret API key moves: the key says so itself.
+pub(super) fn mode_of_key(api_key: &str) -> Option<Mode> {
+    let is = |mode: &str| ["sk", "rk"].iter().any(|kind| api_key.starts_with(&format!("{kind}_{mode}_")));
+    if is("live") {
+        return Some(Mode::Live);
+    }
+    is("test").then_some(Mode::Test)
 }
 
 /// The account that a secret API key opens, under its configured name.

@@ -29,14 +29,25 @@ enum Given {
 }
 
 /// Headers of answers: when they are given, what they look like, and what they tell.
-fn headers() -> [(&'static str, Given, RefOr<Schema>, &'static str); 10] {
+fn headers() -> [(&'static str, Given, RefOr<Schema>, &'static str); 11] {
     use Given::{Always, Sometimes};
     let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
     let yes = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
     [
         ("FinCore-Version", Always, version(), "The version of the API that answered."),
+        (
+            "Idempotency-Answer",
+            Sometimes,
+            text("expired"),
+            "`expired` when the first answer is not kept any more; the body shows how things stand now.",
+        ),
         ("Idempotency-Replayed", Sometimes, yes.into(), "`true` on the stored answer to an earlier request."),
-        ("Link", Sometimes, text(r#"<[^>]+>; rel="next""#), "The next page, when there is one (RFC 8288)."),
+        (
+            "Link",
+            Sometimes,
+            text(r#"<[^>]+>; rel="(next|prev)"(, <[^>]+>; rel="(next|prev)")?"#),
+            "The next and the previous page, when there are any (RFC 8288).",
+        ),
         ("Location", Always, text("/v1/.+"), "Where the resource is."),
         (
             "Preference-Applied",

@@ -21,12 +21,19 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 pub(crate) type Responses = BTreeMap<String, RefOr<Response>>;
 
 /// What can go wrong on every route.
-const EVERYWHERE: &[Code] =
-    &[Code::ApiVersionUnknown, Code::CardDataRefused, Code::InternalError, Code::ProcessingTimeout, Code::Overloaded];
+const EVERYWHERE: &[Code] = &[
+    Code::ApiVersionUnknown,
+    Code::CardDataRefused,
+    Code::UriTooLong,
+    Code::HeadersTooLarge,
+    Code::InternalError,
+    Code::ProcessingTimeout,
+    Code::Overloaded,
+];
 
 /// What can go wrong with every request of a client.
 pub(crate) const CLIENTS: &[Code] =
-    &[Code::ApiKeyMissing, Code::ApiKeyInvalid, Code::RateLimited, Code::StoreUnavailable];
+    &[Code::ApiKeyMissing, Code::ApiKeyInvalid, Code::ScopeMissing, Code::RateLimited, Code::StoreUnavailable];
 
 /// What can go wrong with every request that has a key and a body.
 pub(crate) const WRITES: &[Code] = &[
@@ -38,6 +45,7 @@ pub(crate) const WRITES: &[Code] = &[
     Code::BodyTimeout,
     Code::BodyTooLarge,
     Code::ContentTypeUnsupported,
+    Code::IdempotencyKeyInUse,
     Code::IdempotencyKeyReused,
 ];
 

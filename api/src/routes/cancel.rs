@@ -11,7 +11,7 @@ use workflow::event::Event;
 
 use super::{ChargeId, recorded};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{ChargesWrite, Client};
 use crate::document::{self, Responses, problems};
 use crate::fields;
 use crate::idempotency::IdempotencyKey;
@@ -53,7 +53,7 @@ pub(crate) enum Reason {
 /// wish is recorded and carried out once it is known.
 #[utoipa::path(
     post, path = "/v1/charges/{id}/cancel", operation_id = "cancel_charge", tag = "charges",
-    security(("api_key" = [])),
+    security(("api_key" = ["charges:write"])),
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("Idempotency-Key" = String, Header),
@@ -67,13 +67,14 @@ pub(crate) enum Reason {
             ("Location" = String),
             ("Retry-After" = u16),
             ("Idempotency-Replayed" = String),
+            ("Idempotency-Answer" = String),
         )),
         CancelProblems,
     )
 )]
 async fn cancel(
     State(app): State<App>,
-    client: Client,
+    client: Client<ChargesWrite>,
     ChargeId(id): ChargeId,
     key: IdempotencyKey,
     ParsedOrDefault(asked): ParsedOrDefault<CancelRequest>,

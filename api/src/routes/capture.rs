@@ -11,7 +11,7 @@ use workflow::money::{Amount, Money};
 
 use super::{ChargeId, owned, recorded, supported};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{ChargesWrite, Client};
 use crate::document::{self, Responses, problems};
 use crate::fields::schema;
 use crate::idempotency::IdempotencyKey;
@@ -37,7 +37,7 @@ pub(crate) struct CaptureRequest {
 /// Takes the money of an authorized charge, all of it or a part; the rest is released.
 #[utoipa::path(
     post, path = "/v1/charges/{id}/capture", operation_id = "capture_charge", tag = "charges",
-    security(("api_key" = [])),
+    security(("api_key" = ["charges:write"])),
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("Idempotency-Key" = String, Header),
@@ -51,13 +51,14 @@ pub(crate) struct CaptureRequest {
             ("Location" = String),
             ("Retry-After" = u16),
             ("Idempotency-Replayed" = String),
+            ("Idempotency-Answer" = String),
         )),
         CaptureProblems,
     )
 )]
 async fn capture(
     State(app): State<App>,
-    client: Client,
+    client: Client<ChargesWrite>,
     ChargeId(id): ChargeId,
     key: IdempotencyKey,
     ParsedOrDefault(asked): ParsedOrDefault<CaptureRequest>,

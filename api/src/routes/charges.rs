@@ -1,44 +1,38 @@
-//! `/v1/charges`: create, list.
+//! `/v1/charges`: create.
+//!
+//! Not here: the list (`list.rs`).
 
 use std::collections::BTreeMap;
 
-use axum::extract::{FromRequestParts, Query, State};
-use axum::response::{IntoResponse, Response};
-use http::header::{HeaderMap, HeaderValue, LINK};
-use http::request::Parts;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use workflow::engine::client::Charge;
-use workflow::ids::PaymentId;
 use workflow::money::{Amount, Currency, Money};
 use workflow::payment::{CaptureMethod, Destination};
-use workflow::port::store::Page;
+use workflow::port::store::Mode;
 
-use super::{as_json, recorded, supported};
+use super::{recorded, supported};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{ChargesWrite, Client};
 use crate::document::{self, Responses, problems};
 use crate::expand::Expansions;
 use crate::fields::{self, schema};
 use crate::idempotency::IdempotencyKey;
 use crate::parse::{self, Parsed};
 use crate::problem::{Code, Problem};
-use crate::view::{self, ChargeListView, ChargeView};
+use crate::view::{self, ChargeView};
 use crate::waiting::{self, AskedBy, Wait};
 
 /// Where charges are.
-const URL: &str = "/v1/charges";
-
-/// Charges on a page, when nobody says how many.
-const LIMIT_DEFAULT: u32 = 20;
-
-/// Charges on a page at most: what a server can answer and a person can read.
-const LIMIT_MAX: u32 = 100;
+pub(super) const URL: &str = "/v1/charges";
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list))
+    OpenApiRouter::new().routes(routes!(create))
 }
 
 // The fields stand in alphabetical order, and those that are not there are left out: serialized, it is the canonical
@@ -107,7 +101,7 @@ impl ChargeRequest {
 /// With `Prefer: wait=N`, the answer waits until the charge has ended, or stays where it is until somebody acts, and shows
 /// it as it then stands; `Preference-Applied` says so. What is stored for repetitions is the first answer all the same.
 #[utoipa::path(
-    post, path = "/v1/charges", operation_id = "create_charge", tag = "charges", security(("api_key" = [])),
+    post, path = "/v1/charges", operation_id = "create_charge", tag = "charges", security(("api_key" = ["charges:write"])),
     params(
         ("Idempotency-Key" = String, Header),
         ("Prefer" = Option<String>, Header, description = "`wait=N` waits for N seconds at most, 60 at the most (RFC 7240).", example = "wait=10"),
@@ -130,6 +124,7 @@ impl ChargeRequest {
             ("Location" = String),
             ("Retry-After" = u16),
             ("Idempotency-Replayed" = String),
+            ("Idempotency-Answer" = String),
             ("Preference-Applied" = String),
         )),
         CreateProblems,
@@ -137,7 +132,7 @@ impl ChargeRequest {
 )]
 async fn create(
     State(app): State<App>,
-    client: Client,
+    client: Client<ChargesWrite>,
     key: IdempotencyKey,
     headers: HeaderMap,
     Parsed(asked): Parsed<ChargeRequest>,
@@ -146,6 +141,7 @@ async fn create(
     let (psp, others) = app.config.psps.of(client.merchant_id);
     let fallbacks = asked.fallbacks(others)?;
     for psp in std::iter::once(psp).chain(fallbacks.iter().map(|destination| destination.psp.as_str())) {
+        of_one_mode(&app, client.mode, psp)?;
         supported(&app, psp, money)?;
     }
     let request = key.request(client, format!("POST {URL}"), &asked);
@@ -163,88 +159,24 @@ async fn create(
     Ok(response)
 }
 
+/// Refuses to move real money for a test, and to pretend with a live charge.
+fn of_one_mode(app: &App, mode: Mode, psp: &str) -> Result<(), Problem> {
+    if app.config.psp_modes.get(psp) == Some(&mode) {
+        return Ok(());
+    }
+    let detail = format!(
+        "This is a {mode} key, and the PSP account that its charges go to is not a {mode} account. Use a key of the \
+         other mode, or a server that is configured for {mode} charges."
+    );
+    Err(Problem::new(Code::ModeMismatch, detail).about("Authorization"))
+}
+
 struct CreateProblems;
 
 impl IntoResponses for CreateProblems {
     fn responses() -> Responses {
-        problems(&[document::CLIENTS, document::WRITES, &[Code::ParameterMissing]])
+        problems(&[document::CLIENTS, document::WRITES, &[Code::ParameterMissing, Code::ModeMismatch]])
     }
-}
-
-/// List charges
-///
-/// Newest first. The `Link` header leads to the next page.
-#[utoipa::path(
-    get, path = "/v1/charges", operation_id = "list_charges", tag = "charges", security(("api_key" = [])),
-    params(
-        ("limit" = Option<u32>, Query, description = "At most so many.", minimum = 1, maximum = 100),
-        ("starting_after" = Option<String>, Query, description = "Only charges older than this one: the last of the page before.", pattern = "^ch_[0-9a-f]{32}$"),
-    ),
-    responses(
-        (status = 200, description = "A page of charges.", body = ChargeListView, headers(
-            ("Link" = String),
-        )),
-        ListProblems,
-    )
-)]
-async fn list(State(app): State<App>, client: Client, asked: ListRequest) -> Result<Response, Problem> {
-    // One more than asked for tells whether there are more.
-    let page = Page { merchant_id: client.merchant_id, after: asked.starting_after, limit: asked.limit + 1 };
-    let mut payments = app.engine.store().list(page).await?;
-    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
-    let has_more = payments.len() > limit;
-    payments.truncate(limit);
-    let body = view::json(&ChargeListView::of(&payments, has_more, URL));
-    let mut response = as_json(body).into_response();
-    if has_more && let Some(last) = payments.last() {
-        let link = format!("<{URL}?limit={limit}&starting_after={}>; rel=\"next\"", last.id);
-        response.headers_mut().insert(LINK, HeaderValue::try_from(link).expect("an id is hexadecimal behind a prefix"));
-    }
-    Ok(response)
-}
-
-struct ListProblems;
-
-impl IntoResponses for ListProblems {
-    fn responses() -> Responses {
-        problems(&[document::CLIENTS, &[Code::ParameterInvalid, Code::ParameterUnknown]])
-    }
-}
-
-/// Which page of the list.
-#[derive(PartialEq, Eq, Debug)]
-pub(super) struct ListRequest {
-    pub(super) limit: u32,
-    pub(super) starting_after: Option<PaymentId>,
-}
-
-impl FromRequestParts<App> for ListRequest {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, app).await;
-        let Query(pairs) = pairs.map_err(|_| Problem::new(Code::ParameterInvalid, "The query cannot be read."))?;
-        page(&pairs)
-    }
-}
-
-fn page(pairs: &[(String, String)]) -> Result<ListRequest, Problem> {
-    let (mut limit, mut starting_after) = (None, None);
-    for (name, value) in pairs {
-        match name.as_str() {
-            "limit" if limit.is_none() => {
-                let number = value.parse().ok().filter(|number| (1..=LIMIT_MAX).contains(number));
-                limit = Some(number.ok_or_else(|| parse::invalid("limit"))?);
-            }
-            "starting_after" if starting_after.is_none() => {
-                starting_after = Some(value.parse().map_err(|_| parse::invalid("starting_after"))?);
-            }
-            "limit" => return Err(parse::invalid("limit")),
-            "starting_after" => return Err(parse::invalid("starting_after")),
-            unknown => return Err(parse::unknown(unknown)),
-        }
-    }
-    Ok(ListRequest { limit: limit.unwrap_or(LIMIT_DEFAULT), starting_after })
 }
 
 #[cfg(test)]

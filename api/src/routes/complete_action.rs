@@ -10,7 +10,7 @@ use workflow::event::Event;
 
 use super::{ChargeId, recorded};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{ChargesWrite, Client};
 use crate::document::{self, Responses, problems};
 use crate::fields::{self, schema};
 use crate::idempotency::IdempotencyKey;
@@ -37,7 +37,7 @@ pub(crate) struct CompleteActionRequest {
 /// result from nobody else; those that tell it by webhook are asked at once instead of being waited for.
 #[utoipa::path(
     post, path = "/v1/charges/{id}/complete_action", operation_id = "complete_charge_action", tag = "charges",
-    security(("api_key" = [])),
+    security(("api_key" = ["charges:write"])),
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("Idempotency-Key" = String, Header),
@@ -51,13 +51,14 @@ pub(crate) struct CompleteActionRequest {
             ("Location" = String),
             ("Retry-After" = u16),
             ("Idempotency-Replayed" = String),
+            ("Idempotency-Answer" = String),
         )),
         CompleteActionProblems,
     )
 )]
 async fn complete_action(
     State(app): State<App>,
-    client: Client,
+    client: Client<ChargesWrite>,
     ChargeId(id): ChargeId,
     key: IdempotencyKey,
     ParsedOrDefault(asked): ParsedOrDefault<CompleteActionRequest>,

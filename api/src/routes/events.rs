@@ -11,7 +11,7 @@ use workflow::view::event::EventView;
 
 use super::as_json;
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{Client, WebhooksManage};
 use crate::document::{self, Responses, problems};
 use crate::problem::{Code, Problem};
 
@@ -25,11 +25,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// unless the server is set otherwise.
 #[utoipa::path(
     get, path = "/v1/events/{id}", operation_id = "retrieve_event", tag = "webhook_endpoints",
-    security(("api_key" = [])),
+    security(("api_key" = ["webhooks:manage"])),
     params(("id" = String, Path, description = "The event.", example = "evt_0197f3c2a1b47c6e8d5f00112233aabb")),
     responses((status = 200, description = "The event.", body = EventView), RetrieveProblems)
 )]
-async fn retrieve(State(app): State<App>, client: Client, EventPath(id): EventPath) -> Result<Response, Problem> {
+async fn retrieve(
+    State(app): State<App>,
+    client: Client<WebhooksManage>,
+    EventPath(id): EventPath,
+) -> Result<Response, Problem> {
     let payload = app.engine.store().event(client.merchant_id, id).await?;
     Ok(as_json(payload.ok_or_else(Problem::event_not_found)?).into_response())
 }

@@ -9,7 +9,7 @@ use workflow::ids::PaymentId;
 
 use super::{ChargeId, RefundId, as_json, owned, path_of};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{ChargesRead, Client};
 use crate::document::{self, Responses, problems};
 use crate::problem::{Code, Problem};
 use crate::view::{self, HistoryListView};
@@ -24,11 +24,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// the row before, so nothing can be changed or left out unseen.
 #[utoipa::path(
     get, path = "/v1/charges/{id}/history", operation_id = "list_charge_history", tag = "charges",
-    security(("api_key" = [])),
+    security(("api_key" = ["charges:read"])),
     params(("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba")),
     responses((status = 200, description = "The whole history.", body = HistoryListView), HistoryProblems)
 )]
-async fn history(State(app): State<App>, client: Client, ChargeId(id): ChargeId) -> Result<Response, Problem> {
+async fn history(
+    State(app): State<App>,
+    client: Client<ChargesRead>,
+    ChargeId(id): ChargeId,
+) -> Result<Response, Problem> {
     answer(&app, client, id).await
 }
 
@@ -37,15 +41,19 @@ async fn history(State(app): State<App>, client: Client, ChargeId(id): ChargeId)
 /// Like that of a charge. How the charge counted the refund stands in the charge's own history.
 #[utoipa::path(
     get, path = "/v1/refunds/{id}/history", operation_id = "list_refund_history", tag = "refunds",
-    security(("api_key" = [])),
+    security(("api_key" = ["charges:read"])),
     params(("id" = String, Path, description = "The refund.", example = "re_0197f3c2a1b47c6e8d5f00112233aabb")),
     responses((status = 200, description = "The whole history.", body = HistoryListView), RefundHistoryProblems)
 )]
-async fn refund_history(State(app): State<App>, client: Client, RefundId(id): RefundId) -> Result<Response, Problem> {
+async fn refund_history(
+    State(app): State<App>,
+    client: Client<ChargesRead>,
+    RefundId(id): RefundId,
+) -> Result<Response, Problem> {
     answer(&app, client, id).await
 }
 
-async fn answer(app: &App, client: Client, id: PaymentId) -> Result<Response, Problem> {
+async fn answer(app: &App, client: Client<ChargesRead>, id: PaymentId) -> Result<Response, Problem> {
     let payment = owned(app, client, id).await?;
     let rows = app.engine.store().history(payment.id).await?;
     let url = format!("{}/history", path_of(payment.id));

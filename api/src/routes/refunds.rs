@@ -4,26 +4,28 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{HeaderMap, HeaderValue, LINK};
+use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use workflow::definition::Kind;
 use workflow::engine::client::Refund;
+use workflow::ids::PaymentId;
 use workflow::money::{Amount, Money};
 use workflow::payment::RefundReason;
 
-use super::charges::ListRequest;
 use super::{ChargeId, as_json, owned, recorded, supported};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{ChargesRead, Client, RefundsWrite};
 use crate::document::{self, Responses, problems};
 use crate::expand::Expansions;
 use crate::fields::{self, schema};
 use crate::idempotency::IdempotencyKey;
-use crate::parse::ParsedOrDefault;
+use crate::parse::{self, ParsedOrDefault};
 use crate::problem::{Code, Problem};
 use crate::view::{self, RefundListView, RefundView};
 use crate::waiting::{self, AskedBy, Wait};
@@ -56,7 +58,8 @@ pub(crate) struct RefundRequest {
 /// refunds that are still under way, never exceeds what was captured. Answered as soon as it is stored; it is then carried
 /// through by itself. A refund may fail later, when the customer's bank sends the money back: its status tells.
 #[utoipa::path(
-    post, path = "/v1/charges/{id}/refunds", operation_id = "create_refund", tag = "refunds", security(("api_key" = [])),
+    post, path = "/v1/charges/{id}/refunds", operation_id = "create_refund", tag = "refunds",
+    security(("api_key" = ["refunds:write"])),
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("Idempotency-Key" = String, Header),
@@ -70,6 +73,7 @@ pub(crate) struct RefundRequest {
         (status = 202, description = "Recorded.", body = RefundView, headers(
             ("Location" = String),
             ("Retry-After" = u16),
+            ("Idempotency-Answer" = String),
             ("Idempotency-Replayed" = String),
             ("Preference-Applied" = String),
         )),
@@ -78,7 +82,7 @@ pub(crate) struct RefundRequest {
 )]
 async fn create(
     State(app): State<App>,
-    client: Client,
+    client: Client<RefundsWrite>,
     ChargeId(id): ChargeId,
     key: IdempotencyKey,
     headers: HeaderMap,
@@ -116,11 +120,12 @@ impl IntoResponses for CreateProblems {
 ///
 /// Newest first. The `Link` header leads to the next page.
 #[utoipa::path(
-    get, path = "/v1/charges/{id}/refunds", operation_id = "list_refunds", tag = "refunds", security(("api_key" = [])),
+    get, path = "/v1/charges/{id}/refunds", operation_id = "list_refunds", tag = "refunds",
+    security(("api_key" = ["charges:read"])),
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("limit" = Option<u32>, Query, description = "At most so many.", minimum = 1, maximum = 100),
-        ("starting_after" = Option<String>, Query, description = "Only refunds older than this one: the last of the page before.", pattern = "^re_[0-9a-f]{32}$"),
+        ("starting_after" = Option<String>, Query, description = "Only refunds older than this one: the last of the page before.", pattern = "^re_[0-9a-f]{31}[13579bdf]$"),
     ),
     responses(
         (status = 200, description = "A page of refunds.", body = RefundListView, headers(
@@ -131,7 +136,7 @@ impl IntoResponses for CreateProblems {
 )]
 async fn list(
     State(app): State<App>,
-    client: Client,
+    client: Client<ChargesRead>,
     ChargeId(id): ChargeId,
     asked: ListRequest,
 ) -> Result<Response, Problem> {
@@ -156,4 +161,47 @@ impl IntoResponses for ListProblems {
     fn responses() -> Responses {
         problems(&[document::CLIENTS, &[Code::ChargeNotFound, Code::ParameterInvalid, Code::ParameterUnknown]])
     }
+}
+
+/// Refunds on a page, when nobody says how many.
+const LIMIT_DEFAULT: u32 = 20;
+
+/// Refunds on a page at most.
+const LIMIT_MAX: u32 = 100;
+
+/// Which page of the list.
+#[derive(PartialEq, Eq, Debug)]
+struct ListRequest {
+    limit: u32,
+    starting_after: Option<PaymentId>,
+}
+
+impl FromRequestParts<App> for ListRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, app).await;
+        let Query(pairs) = pairs.map_err(|_| Problem::new(Code::ParameterInvalid, "The query cannot be read."))?;
+        page(&pairs)
+    }
+}
+
+fn page(pairs: &[(String, String)]) -> Result<ListRequest, Problem> {
+    let (mut limit, mut starting_after) = (None, None);
+    for (name, value) in pairs {
+        match name.as_str() {
+            "limit" if limit.is_none() => {
+                let number = value.parse().ok().filter(|number| (1..=LIMIT_MAX).contains(number));
+                limit = Some(number.ok_or_else(|| parse::invalid("limit"))?);
+            }
+            "starting_after" if starting_after.is_none() => {
+                let id = value.parse().ok().filter(|id: &PaymentId| id.kind() == Kind::Refund);
+                starting_after = Some(id.ok_or_else(|| parse::invalid("starting_after"))?);
+            }
+            "limit" => return Err(parse::invalid("limit")),
+            "starting_after" => return Err(parse::invalid("starting_after")),
+            unknown => return Err(parse::unknown(unknown)),
+        }
+    }
+    Ok(ListRequest { limit: limit.unwrap_or(LIMIT_DEFAULT), starting_after })
 }

@@ -17,7 +17,7 @@ use workflow::port::views::FILL_WITHIN;
 
 use super::{ChargeId, RefundId, as_json, owned};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{ChargesRead, Client};
 use crate::cache;
 use crate::document::{self, Responses, examples, problems};
 use crate::expand::{self, Expansion, Expansions};
@@ -35,7 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// With `wait`, the answer waits until the charge has ended, or stays where it is until the customer, you or an operator
 /// acts; at the latest so many seconds. It shows the charge as it then stands.
 #[utoipa::path(
-    get, path = "/v1/charges/{id}", operation_id = "retrieve_charge", tag = "charges", security(("api_key" = [])),
+    get, path = "/v1/charges/{id}", operation_id = "retrieve_charge", tag = "charges", security(("api_key" = ["charges:read"])),
     params(
         ("id" = String, Path, description = "The charge.", example = "ch_0197f3c2a1b47c6e8d5f00112233aaba"),
         ("wait" = Option<u64>, Query, description = "Seconds to wait at most.", maximum = 60),
@@ -54,7 +54,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 )]
 async fn retrieve(
     State(app): State<App>,
-    client: Client,
+    client: Client<ChargesRead>,
     ChargeId(id): ChargeId,
     asked: RetrieveRequest,
 ) -> Result<Response, Problem> {
@@ -66,7 +66,7 @@ async fn retrieve(
 /// With `wait`, the answer waits until the refund has ended or a person has to look; at the latest so many seconds. It
 /// shows the refund as it then stands.
 #[utoipa::path(
-    get, path = "/v1/refunds/{id}", operation_id = "retrieve_refund", tag = "refunds", security(("api_key" = [])),
+    get, path = "/v1/refunds/{id}", operation_id = "retrieve_refund", tag = "refunds", security(("api_key" = ["charges:read"])),
     params(
         ("id" = String, Path, description = "The refund.", example = "re_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("wait" = Option<u64>, Query, description = "Seconds to wait at most.", maximum = 60),
@@ -76,14 +76,19 @@ async fn retrieve(
 )]
 async fn retrieve_refund(
     State(app): State<App>,
-    client: Client,
+    client: Client<ChargesRead>,
     RefundId(id): RefundId,
     asked: RetrieveRequest,
 ) -> Result<Response, Problem> {
     answer(&app, client, id, asked).await
 }
 
-async fn answer(app: &App, client: Client, id: PaymentId, asked: RetrieveRequest) -> Result<Response, Problem> {
+async fn answer(
+    app: &App,
+    client: Client<ChargesRead>,
+    id: PaymentId,
+    asked: RetrieveRequest,
+) -> Result<Response, Problem> {
     let RetrieveRequest { wait_seconds, expand } = asked;
     if wait_seconds.is_none() && expand.is_empty() {
         return Ok(as_json(shown(app, client, id).await?).into_response());
@@ -113,7 +118,7 @@ impl IntoResponses for RetrieveRefundProblems {
 }
 
 /// The payment as its client sees it, from the cache or else from the store.
-async fn shown(app: &App, client: Client, id: PaymentId) -> Result<String, Problem> {
+async fn shown(app: &App, client: Client<ChargesRead>, id: PaymentId) -> Result<String, Problem> {
     if let Some(body) = cache::recall(app, client, id).await {
         return Ok(body);
     }

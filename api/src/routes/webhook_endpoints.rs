@@ -26,7 +26,7 @@ use workflow::signing::SigningSecret;
 
 use super::{IDEMPOTENCY_REPLAYED, as_json};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{Client, WebhooksManage};
 use crate::document::{self, Responses, problems};
 use crate::fields::webhook::{self, Events, Signature, schema};
 use crate::fields::{self};
@@ -85,7 +85,7 @@ pub(crate) struct EndpointRequest {
 /// repetition of this request.
 #[utoipa::path(
     post, path = "/v1/webhook_endpoints", operation_id = "create_webhook_endpoint", tag = "webhook_endpoints",
-    security(("api_key" = [])),
+    security(("api_key" = ["webhooks:manage"])),
     params(("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255)),
     request_body = EndpointRequest,
     responses(
@@ -98,7 +98,7 @@ pub(crate) struct EndpointRequest {
 )]
 async fn create(
     State(app): State<App>,
-    client: Client,
+    client: Client<WebhooksManage>,
     key: IdempotencyKey,
     Parsed(asked): Parsed<EndpointRequest>,
 ) -> Result<Response, Problem> {
@@ -156,10 +156,10 @@ impl IntoResponses for CreateProblems {
 /// Newest first; all of them.
 #[utoipa::path(
     get, path = "/v1/webhook_endpoints", operation_id = "list_webhook_endpoints", tag = "webhook_endpoints",
-    security(("api_key" = [])),
+    security(("api_key" = ["webhooks:manage"])),
     responses((status = 200, description = "All endpoints.", body = EndpointListView), ListProblems)
 )]
-async fn list(State(app): State<App>, client: Client) -> Result<Response, Problem> {
+async fn list(State(app): State<App>, client: Client<WebhooksManage>) -> Result<Response, Problem> {
     let endpoints = app.engine.store().endpoints(client.merchant_id).await?;
     Ok(as_json(json(&EndpointListView::of(&endpoints, app.engine.now(), URL))).into_response())
 }
@@ -198,7 +198,7 @@ impl FromRequestParts<App> for DeliveryPath {
 }
 
 /// A client's own endpoint.
-async fn owned(app: &App, client: Client, id: EndpointId) -> Result<Endpoint, Problem> {
+async fn owned(app: &App, client: Client<WebhooksManage>, id: EndpointId) -> Result<Endpoint, Problem> {
     let endpoint = app.engine.store().endpoint(client.merchant_id, id).await?;
     endpoint.ok_or_else(Problem::webhook_endpoint_not_found)
 }
@@ -223,7 +223,7 @@ fn secret(signature: Signature) -> SigningSecret {
 /// Changes an endpoint as its merchant asks, once however often it is asked with one key.
 async fn change(
     app: &App,
-    client: Client,
+    client: Client<WebhooksManage>,
     id: EndpointId,
     request: &Request,
     change: impl Fn(&Endpoint) -> (Endpoint, Answer),
@@ -262,7 +262,7 @@ impl Answer {
             fingerprint: request.fingerprint,
             payment_id: None,
             status: self.status.as_u16(),
-            body: self.body.clone(),
+            body: Some(self.body.clone()),
             created_at: app.engine.now(),
         }
     }
@@ -289,9 +289,13 @@ fn replayed(earlier: RequestRecord, request: &Request) -> Result<Response, Probl
         tracing::error!(route = earlier.scope.route, "the stored answer has no valid status");
         Problem::new(Code::InternalError, "The stored answer to this request cannot be read.")
     })?;
+    let Some(body) = earlier.body else {
+        let detail = "This idempotency key was used so long ago that its answer is not kept any more. Use a new one.";
+        return Err(Problem::new(Code::IdempotencyKeyReused, detail));
+    };
     let is_new = status == StatusCode::CREATED;
-    let id = is_new.then(|| serde_json::from_str::<Named>(&earlier.body).ok()).flatten().map(|named| named.id);
-    let mut response = Answer::new(status, earlier.body).into_response();
+    let id = is_new.then(|| serde_json::from_str::<Named>(&body).ok()).flatten().map(|named| named.id);
+    let mut response = Answer::new(status, body).into_response();
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     Ok(match id {
         Some(id) => located(response, id),

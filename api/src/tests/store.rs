@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
-use workflow::ids::PaymentId;
+use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::store::{
-    ApiKey, DeadLetterRow, Due, LetterFilter, LetterPlace, NewPayment, Notice, NoticeClaim, NoticeResult, NoticeRow,
-    Page, RequestRecord, RequestScope, Started, Store, StoreError, Update, Updated, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
+    NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
+    Updated, WebhookEvent,
 };
 
 /// How the store is today.
@@ -24,7 +25,7 @@ pub(super) enum Mood {
     DownForKeys,
     /// It knows that the key was revoked.
     KeyRevoked,
-    /// It reads a list when told so: sends what to tell it by, and once more when it is through.
+    /// It reads a list, or keeps a webhook, when told so: sends what to tell it by, and once more when it is through.
     Waits(mpsc::UnboundedSender<oneshot::Sender<()>>),
 }
 
@@ -35,6 +36,16 @@ pub(super) struct TestStore {
 }
 
 impl TestStore {
+    async fn wait(&self) {
+        if let Mood::Waits(reached) = &self.mood {
+            let (finish, finished) = oneshot::channel();
+            reached.send(finish).unwrap();
+            finished.await.unwrap();
+            // Whoever listened may have heard enough.
+            let _ = reached.send(oneshot::channel().0);
+        }
+    }
+
     fn up<T>(&self, answer: T) -> Result<T, StoreError> {
         match &self.mood {
             Mood::TakesCharges | Mood::KeyRevoked | Mood::Waits(_) => Ok(answer),
@@ -68,14 +79,12 @@ impl Store for TestStore {
     ) -> Result<Vec<Payment>, StoreError> {
         self.up(Vec::new())
     }
-    async fn list(&self, _page: Page) -> Result<Vec<Payment>, StoreError> {
-        if let Mood::Waits(reached) = &self.mood {
-            let (finish, finished) = oneshot::channel();
-            reached.send(finish).unwrap();
-            finished.await.unwrap();
-            reached.send(oneshot::channel().0).unwrap();
-        }
-        self.up(Vec::new())
+    async fn history_since(&self, batch: &[HistoryPlace]) -> Result<Vec<Vec<HistoryRow>>, StoreError> {
+        self.up(vec![Vec::new(); batch.len()])
+    }
+    async fn list(&self, _step: &ListStep<'_>) -> Result<Listed, StoreError> {
+        self.wait().await;
+        self.up(Listed { payments: Vec::new(), next: None })
     }
     async fn walk(&self, _after: Option<PaymentId>, _limit: u32) -> Result<Vec<Payment>, StoreError> {
         self.up(Vec::new())
@@ -87,7 +96,12 @@ impl Store for TestStore {
     async fn request(&self, _scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {
         self.up(None)
     }
+    async fn drop_answers(&self, _before: Timestamp, _limit: u32) -> Result<u64, StoreError> {
+        self.up(0)
+    }
+
     async fn keep_webhooks(&self, _batch: &[WebhookEvent]) -> Result<(), StoreError> {
+        self.wait().await;
         self.up(())
     }
     async fn webhook(&self, _psp: &str, _event_id: &str) -> Result<Option<WebhookEvent>, StoreError> {
@@ -120,6 +134,26 @@ impl Store for TestStore {
         self.up(Vec::new())
     }
     async fn add_api_key(&self, _key: &ApiKey) -> Result<(), StoreError> {
+        self.up(())
+    }
+    async fn merchant_mode(&self, _id: MerchantId) -> Result<Option<Mode>, StoreError> {
+        self.up(None)
+    }
+    async fn api_keys(
+        &self,
+        _merchant_id: Option<MerchantId>,
+        _after: Option<ApiKeyId>,
+        _limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        self.up(Vec::new())
+    }
+    async fn revoke_api_key(&self, _id: ApiKeyId, _at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        self.up(None)
+    }
+    async fn rotate_api_key(&self, _rotation: Rotation) -> Result<Option<ApiKey>, StoreError> {
+        self.up(None)
+    }
+    async fn api_key_used(&self, _id: ApiKeyId, _at: Timestamp) -> Result<(), StoreError> {
         self.up(())
     }
     async fn api_key(&self, secret_hash: Hash) -> Result<Option<ApiKey>, StoreError> {

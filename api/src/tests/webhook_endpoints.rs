@@ -77,7 +77,7 @@ async fn a_bad_value_is_refused_by_the_name_of_its_field() {
 async fn ids_that_are_none_name_nothing() {
     let served = serve(Mood::TakesCharges);
     for (path, code) in [
-        ("/v1/webhook_endpoints/ch_0197f3c2a1b47c6e8d5f00112233aabb", "webhook_endpoint_not_found"),
+        ("/v1/webhook_endpoints/ch_0197f3c2a1b47c6e8d5f00112233aaba", "webhook_endpoint_not_found"),
         ("/v1/webhook_endpoints/x/deliveries", "webhook_endpoint_not_found"),
         ("/v1/webhook_endpoints/x/deliveries/y", "webhook_delivery_not_found"),
         ("/v1/webhook_endpoints/we_0197f3c2a1b47c6e8d5f00112233aabb/deliveries/y", "webhook_delivery_not_found"),

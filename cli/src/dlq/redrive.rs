@@ -136,6 +136,7 @@ impl Run<'_> {
             EngineError::NotFound
             | EngineError::Illegal { .. }
             | EngineError::KeyReused
+            | EngineError::KeyInUse
             | EngineError::Contended
             | EngineError::UnknownVersion(_) => Done::Refused(error.to_string()),
         })

@@ -4,7 +4,7 @@ use fincore_tests::build;
 use workflow::definition::State;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
-use workflow::port::store::{Due, Page, StoreError};
+use workflow::port::store::{Due, ListFilter, ListStep, Listed, StoreError};
 
 use super::{apply, one, started};
 
@@ -81,20 +81,21 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
             merchant_id: build::merchant(if number % 3 == 0 { 2 } else { 1 }),
             ..build::payment(number)
         })).await;
+        let all = ListFilter::default();
         let mut pages = Vec::new();
         let mut after = None;
         loop {
-            let page = store.list(Page { merchant_id: build::merchant(1), after, limit: 2 }).await.unwrap();
-            let Some(last) = page.last() else { break };
-            after = Some(last.id);
-            pages.push(ids(&page));
+            let Listed { payments, next } = store.list(&ListStep { after, ..build::step(1, &all, 2) }).await.unwrap();
+            pages.push(ids(&payments));
+            let Some(next) = next else { break };
+            after = Some(next);
         }
         let expected = [vec![7, 5], vec![4, 2], vec![1]].map(|page| page.into_iter().map(build::payment_id).collect());
         assert_eq!(pages, expected as [Vec<PaymentId>; 3]);
-        let theirs = store.list(Page { merchant_id: build::merchant(2), after: None, limit: 10 }).await.unwrap();
-        assert_eq!(ids(&theirs), [6, 3].map(build::payment_id));
-        let nobody = store.list(Page { merchant_id: build::merchant(3), after: None, limit: 10 }).await.unwrap();
-        assert_eq!(nobody, []);
+        let theirs = store.list(&build::step(2, &all, 10)).await.unwrap();
+        assert_eq!(ids(&theirs.payments), [6, 3].map(build::payment_id));
+        let nobody = store.list(&build::step(3, &all, 10)).await.unwrap();
+        assert_eq!(nobody, Listed { payments: Vec::new(), next: None });
     }
 
     async fn a_walk_passes_every_payment_once(database: TestDatabase) {

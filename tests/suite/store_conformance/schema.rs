@@ -69,7 +69,7 @@ async fn plan_of_due(database: &TestDatabase) -> String {
 }
 
 /// The statements of a store, as its crate saves them for building without a database.
-pub(super) fn saved_queries(store: &str) -> Vec<String> {
+pub(crate) fn saved_queries(store: &str) -> Vec<String> {
     let folder = format!("{}/../workflow/{store}/.sqlx", env!("CARGO_MANIFEST_DIR"));
     let query = |entry: std::io::Result<std::fs::DirEntry>| {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();

@@ -108,7 +108,7 @@ async fn a_generated_client_takes_a_payment_from_request_to_refund() {
             "waited": ["authorized", 1999, {"order": "7"}],
             "captured": ["succeeded", 1500], "history": ["started", "succeeded"],
             "listed": true, "missing": ["Problem", "charge_not_found", 404],
-            "refunded": null
+            "refunded": ["succeeded", 500, true]
         })
     );
 }

@@ -35,5 +35,10 @@ with keyed as (
         $46::uuid[], $47::bigint[], $48::bigint[], $49::text[], $50::text[], $51::text[], $52::text[],
         $53::integer[], $54::text[], $55::text[], $56::bytea[], $57::bytea[]
     ) as input (payment_id) join keyed on keyed.payment_id = input.payment_id
+), described as (
+    insert into payment_metadata (merchant_id, entry, payment_id)
+    select input.* from unnest(
+        $59::uuid[], $60::uuid[], $61::uuid[]
+    ) as input (merchant_id, entry, payment_id) join keyed on keyed.payment_id = input.payment_id
 )
 select payment_id as "payment_id!" from keyed

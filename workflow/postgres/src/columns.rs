@@ -8,7 +8,7 @@ use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::notification::Notification;
 use workflow::payment::Payment;
-use workflow::port::store::{RequestRecord, StoreError, WebhookEvent};
+use workflow::port::store::{RequestRecord, StoreError, WebhookEvent, metadata_entry};
 
 /// What never changes of some payments.
 pub(crate) struct Terms<'a> {
@@ -153,7 +153,7 @@ pub(crate) struct Requests<'a> {
     pub(crate) fingerprint: Vec<[u8; 32]>,
     pub(crate) payment_id: Vec<Option<Uuid>>,
     pub(crate) status: Vec<i32>,
-    pub(crate) body: Vec<&'a str>,
+    pub(crate) body: Vec<Option<&'a str>>,
     pub(crate) created_at_us: Vec<i64>,
 }
 
@@ -166,9 +166,30 @@ impl<'a> Requests<'a> {
             fingerprint: column(records, |record| record.fingerprint.0),
             payment_id: column(records, |record| record.payment_id.map(PaymentId::uuid)),
             status: column(records, |record| i32::from(record.status)),
-            body: column(records, |record| record.body.as_str()),
+            body: column(records, |record| record.body.as_deref()),
             created_at_us: column(records, |record| us(record.created_at)),
         }
+    }
+}
+
+/// Entries of metadata, as lists find them.
+pub(crate) struct Entries {
+    pub(crate) merchant_id: Vec<Uuid>,
+    pub(crate) entry: Vec<Uuid>,
+    pub(crate) payment_id: Vec<Uuid>,
+}
+
+impl Entries {
+    pub(crate) fn of(payments: &[&Payment]) -> Self {
+        let (mut merchant_id, mut entry, mut payment_id) = (Vec::new(), Vec::new(), Vec::new());
+        for payment in payments {
+            for (key, value) in &payment.metadata {
+                merchant_id.push(payment.merchant_id.uuid());
+                entry.push(metadata_entry(key, value));
+                payment_id.push(payment.id.uuid());
+            }
+        }
+        Self { merchant_id, entry, payment_id }
     }
 }
 

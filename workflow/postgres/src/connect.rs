@@ -8,11 +8,13 @@
 //! and work again when it does.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{Connection, Postgres};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use workflow::port::store::StoreError;
 
 use crate::error::store_error;
@@ -84,6 +86,8 @@ impl fmt::Debug for PostgresOptions {
 pub struct PostgresStore {
     writers: Lines,
     readers: Lines,
+    lists: Arc<Semaphore>,
+    patience: Duration,
     options: PgConnectOptions,
     pooler: Pooler,
 }
@@ -109,6 +113,8 @@ impl PostgresStore {
         let store = Self {
             writers: Lines::open(&connect, &options, writers),
             readers: Lines::open(&connect, &options, readers),
+            lists: Arc::new(Semaphore::new(lists_of(readers))),
+            patience: options.acquire_timeout,
             options: connect,
             pooler: options.pooler,
         };
@@ -124,6 +130,14 @@ impl PostgresStore {
         self.readers.hold().await
     }
 
+    /// The right to read a list. Lists are what clients can make slow, so they never take all readers: the others are for
+    /// what is quick, webhooks above all.
+    pub(crate) async fn list_turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let turn = tokio::time::timeout(self.patience, self.lists.acquire()).await;
+        let unavailable = || StoreError::Unavailable("too many lists are being read".into());
+        turn.map_err(|_elapsed| unavailable())?.map_err(|_closed| unavailable())
+    }
+
     /// A connection outside the pools, for migrations: those do open transactions, and take their time.
     pub(crate) async fn apart(&self) -> Result<PgConnection, StoreError> {
         match self.pooler {
@@ -131,6 +145,11 @@ impl PostgresStore {
             Pooler::Transaction => Err(StoreError::Refused(BEHIND_A_POOLER.into())),
         }
     }
+}
+
+/// How many of so many readers may read lists.
+fn lists_of(readers: u32) -> usize {
+    (readers / 2).max(1) as usize
 }
 
 /// A pool, and how statements are run on it.

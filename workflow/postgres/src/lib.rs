@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod keys;
 mod letters;
+mod lists;
 mod opened;
 mod outbound;
 mod read;
@@ -25,11 +26,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
-use workflow::ids::PaymentId;
+use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::store::{
-    ApiKey, DeadLetterRow, Due, LetterFilter, LetterPlace, NewPayment, Notice, NoticeClaim, NoticeResult, NoticeRow,
-    Page, RequestRecord, RequestScope, Started, Store, StoreError, Update, Updated, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
+    NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
+    Updated, WebhookEvent,
 };
 
 pub use connect::{PostgresOptions, PostgresStore};
@@ -67,8 +69,12 @@ impl Store for PostgresStore {
         read::refunds(self, charge, after, limit).await
     }
 
-    async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError> {
-        read::list(self, page).await
+    async fn history_since(&self, batch: &[HistoryPlace]) -> Result<Vec<Vec<HistoryRow>>, StoreError> {
+        read::history_since(self, batch).await
+    }
+
+    async fn list(&self, step: &ListStep<'_>) -> Result<Listed, StoreError> {
+        lists::list(self, step).await
     }
 
     async fn walk(&self, after: Option<PaymentId>, limit: u32) -> Result<Vec<Payment>, StoreError> {
@@ -81,6 +87,10 @@ impl Store for PostgresStore {
 
     async fn request(&self, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {
         start::request(self, scope).await
+    }
+
+    async fn drop_answers(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        start::drop_answers(self, before, limit).await
     }
 
     async fn keep_webhooks(&self, batch: &[WebhookEvent]) -> Result<(), StoreError> {
@@ -126,6 +136,31 @@ impl Store for PostgresStore {
 
     async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
         keys::add_api_key(self, key).await
+    }
+
+    async fn merchant_mode(&self, id: MerchantId) -> Result<Option<Mode>, StoreError> {
+        keys::merchant_mode(self, id).await
+    }
+
+    async fn api_keys(
+        &self,
+        merchant_id: Option<MerchantId>,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        keys::api_keys(self, merchant_id, after, limit).await
+    }
+
+    async fn revoke_api_key(&self, id: ApiKeyId, at: Timestamp) -> Result<Option<ApiKey>, StoreError> {
+        keys::revoke_api_key(self, id, at).await
+    }
+
+    async fn rotate_api_key(&self, rotation: Rotation) -> Result<Option<ApiKey>, StoreError> {
+        keys::rotate_api_key(self, rotation).await
+    }
+
+    async fn api_key_used(&self, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError> {
+        keys::api_key_used(self, id, at).await
     }
 
     async fn api_key(&self, secret_hash: Hash) -> Result<Option<ApiKey>, StoreError> {

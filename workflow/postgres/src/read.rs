@@ -1,6 +1,6 @@
 //! Payments and what is told of them, read. Each list has a limit that its caller names.
 //!
-//! Not here: the inbox (`webhooks.rs`), requests (`start.rs`) and dead letters (`letters.rs`).
+//! Not here: lists for clients (`lists.rs`), the inbox (`webhooks.rs`), requests (`start.rs`) and dead letters (`letters.rs`).
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
-use workflow::port::store::{Due, Page, StoreError};
+use workflow::port::store::{Due, HistoryPlace, ROWS_SINCE, StoreError, dealt};
 
 use crate::PostgresStore;
 use crate::columns::us;
@@ -23,7 +23,7 @@ const HOUR_US: i64 = 3_600_000_000;
 
 /// Selects payments with all their columns; the list of columns is written once.
 macro_rules! select_payments {
-    ($which:literal, $($parameter:expr),+) => {
+    ($($which:literal)+, $($parameter:expr),+) => {
         sqlx::query_as!(
             PaymentRow,
             "select id, merchant_id, psp, payment_method, amount_minor, currency, capture_method, return_url,
@@ -33,11 +33,13 @@ macro_rules! select_payments {
                 failure, next_action, action_result, amount_charged_back_minor, key_activity,
                 key_since_us, doubt, route, refunds, amount_refund_pending_minor, refund_of, refund_of_reference,
                 refund_reason, updated_at_us
-            from payments " + $which,
+            from payments " $(+ $which)+,
             $($parameter),+
         )
     };
 }
+
+pub(crate) use select_payments;
 
 pub(crate) async fn load(store: &PostgresStore, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError> {
     if ids.is_empty() {
@@ -56,25 +58,6 @@ pub(crate) async fn load(store: &PostgresStore, ids: &[PaymentId]) -> Result<Vec
 
 async fn select_by_ids(held: &mut Held, ids: &[Uuid]) -> sqlx::Result<Vec<PaymentRow>> {
     select_payments!("where id = any($1)", ids).fetch_all(held).await
-}
-
-pub(crate) async fn list(store: &PostgresStore, page: Page) -> Result<Vec<Payment>, StoreError> {
-    let before = page.after.map_or(Uuid::max(), PaymentId::uuid);
-    let mut held = store.reader().await?;
-    let outcome =
-        within(held.patience(), select_page(&mut held, page.merchant_id.uuid(), before, page.limit.into())).await;
-    held.settle(outcome).map_err(store_error)?.into_iter().map(Payment::try_from).collect()
-}
-
-async fn select_page(held: &mut Held, merchant_id: Uuid, before: Uuid, limit: i64) -> sqlx::Result<Vec<PaymentRow>> {
-    select_payments!(
-        "where merchant_id = $1 and refund_of is null and id < $2 order by id desc limit $3",
-        merchant_id,
-        before,
-        limit
-    )
-    .fetch_all(held)
-    .await
 }
 
 pub(crate) async fn refunds(
@@ -163,6 +146,37 @@ async fn select_history(held: &mut Held, payment_id: Uuid) -> sqlx::Result<Vec<F
         "select payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
         from payment_history where payment_id = $1 order by seq",
         payment_id
+    )
+    .fetch_all(held)
+    .await
+}
+
+pub(crate) async fn history_since(
+    store: &PostgresStore,
+    batch: &[HistoryPlace],
+) -> Result<Vec<Vec<HistoryRow>>, StoreError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = batch.iter().map(|place| place.payment_id.uuid()).collect();
+    let seqs: Vec<i64> = batch.iter().map(|place| place.seq).collect();
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_history_since(&mut held, &ids, &seqs)).await;
+    let rows = held.settle(outcome).map_err(store_error)?.into_iter().map(HistoryRow::try_from);
+    Ok(dealt(batch, rows.collect::<Result<_, _>>()?))
+}
+
+async fn select_history_since(held: &mut Held, ids: &[Uuid], seqs: &[i64]) -> sqlx::Result<Vec<FactRow>> {
+    sqlx::query_as!(
+        FactRow,
+        "select later.* from unnest($1::uuid[], $2::bigint[]) as place (payment_id, seq)
+        cross join lateral (
+            select payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
+            from payment_history where payment_id = place.payment_id and seq > place.seq order by seq limit $3
+        ) as later",
+        ids,
+        seqs,
+        i64::from(ROWS_SINCE)
     )
     .fetch_all(held)
     .await

@@ -4,12 +4,13 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 use workflow::payment::Payment;
 use workflow::port::store::{NewPayment, RequestRecord, RequestScope, Started, StoreError};
 
 use crate::PostgresStore;
-use crate::columns::{Facts, Requests, Standing, Terms, column};
+use crate::columns::{Entries, Facts, Requests, Standing, Terms, column, us};
 use crate::error::{is_about_an_element, store_error};
 use crate::session::{Held, within};
 use workflow::port::row::RequestRow;
@@ -72,8 +73,10 @@ async fn insert(store: &PostgresStore, batch: &[&NewPayment]) -> Result<sqlx::Re
     let (terms, standing) = (Terms::of(&payments)?, Standing::of(&payments)?);
     let facts = Facts::of(&column(batch, |new| &new.row));
     let requests = Requests::of(&column(batch, |new| &new.request));
+    let entries = Entries::of(&payments);
     let mut held = store.writer().await?;
-    let outcome = within(held.patience(), insert_payments(&mut held, &terms, &standing, &facts, &requests)).await;
+    let outcome =
+        within(held.patience(), insert_payments(&mut held, &terms, &standing, &facts, &requests, &entries)).await;
     Ok(held.settle(outcome))
 }
 
@@ -84,6 +87,7 @@ async fn insert_payments(
     standing: &Standing<'_>,
     facts: &Facts<'_>,
     requests: &Requests<'_>,
+    entries: &Entries,
 ) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_file_scalar!(
         "queries/insert_payments.sql",
@@ -93,7 +97,7 @@ async fn insert_payments(
         &requests.fingerprint as &[[u8; 32]],
         &requests.payment_id as &[Option<Uuid>],
         &requests.status,
-        &requests.body as &[&str],
+        &requests.body as &[Option<&str>],
         &requests.created_at_us,
         &standing.id,
         &terms.merchant_id,
@@ -144,7 +148,10 @@ async fn insert_payments(
         &facts.data,
         &facts.payload_hash as &[Option<[u8; 32]>],
         &facts.hash as &[[u8; 32]],
-        &standing.refunds as &[Option<String>]
+        &standing.refunds as &[Option<String>],
+        &entries.merchant_id,
+        &entries.entry,
+        &entries.payment_id
     )
     .fetch_all(held)
     .await
@@ -183,6 +190,28 @@ async fn select_requests(held: &mut Held, requests: &Requests<'_>) -> sqlx::Resu
     )
     .fetch_all(held)
     .await
+}
+
+pub(crate) async fn drop_answers(store: &PostgresStore, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let mut held = store.writer().await?;
+    let outcome = within(held.patience(), update_bodies(&mut held, us(before), limit.into())).await;
+    held.settle(outcome).map_err(store_error)
+}
+
+/// By their places in the table, so that no plan looks for them a second time. What another sweeper has in hand is left
+/// to it.
+async fn update_bodies(held: &mut Held, before_us: i64, limit: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "update idempotency_keys set body = null where ctid = any (array(
+            select ctid from idempotency_keys where body is not null and created_at_us < $1
+            order by created_at_us limit $2 for update skip locked
+        ))",
+        before_us,
+        limit
+    )
+    .execute(held)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 pub(crate) async fn request(store: &PostgresStore, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {

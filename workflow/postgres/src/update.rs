@@ -199,7 +199,7 @@ async fn update_payments(held: &mut Held, change: &Change<'_>) -> sqlx::Result<V
         &requests.fingerprint as &[[u8; 32]],
         &requests.payment_id as &[Option<Uuid>],
         &requests.status,
-        &requests.body as &[&str],
+        &requests.body as &[Option<&str>],
         &requests.created_at_us,
         &standing.id,
         &change.expected_seq,

@@ -13,11 +13,13 @@
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Sqlite;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use workflow::port::store::StoreError;
 
 use crate::error::{may_be_used_again, store_error};
@@ -76,6 +78,8 @@ impl SqliteOptions {
 pub struct SqliteStore {
     writers: Lines,
     readers: Lines,
+    lists: Arc<Semaphore>,
+    patience: Duration,
 }
 
 impl SqliteStore {
@@ -110,6 +114,8 @@ impl SqliteStore {
         let store = Self {
             writers: Lines::open(writing, options, 1),
             readers: Lines::open(reading, options, options.max_readers.max(1)),
+            lists: Arc::new(Semaphore::new(lists_of(options.max_readers))),
+            patience: options.acquire_timeout,
         };
         // The writer first: it creates the file.
         let mut held = store.writer().await?;
@@ -126,6 +132,19 @@ impl SqliteStore {
     pub(crate) async fn reader(&self) -> Result<Held, StoreError> {
         self.readers.hold().await
     }
+
+    /// The right to read a list. Lists are what clients can make slow, so they never take all readers: the others are for
+    /// what is quick, webhooks above all.
+    pub(crate) async fn list_turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        let turn = tokio::time::timeout(self.patience, self.lists.acquire()).await;
+        let unavailable = || StoreError::Unavailable("too many lists are being read".into());
+        turn.map_err(|_elapsed| unavailable())?.map_err(|_closed| unavailable())
+    }
+}
+
+/// How many of so many readers may read lists.
+fn lists_of(readers: u32) -> usize {
+    (readers / 2).max(1) as usize
 }
 
 async fn select_version(connection: &mut SqliteConnection) -> sqlx::Result<String> {

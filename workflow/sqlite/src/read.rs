@@ -1,6 +1,6 @@
 //! Payments and what is told of them, read. Each list has a limit that its caller names.
 //!
-//! Not here: the inbox (`webhooks.rs`), requests (`start.rs`) and dead letters (`letters.rs`).
+//! Not here: lists for clients (`lists.rs`), the inbox (`webhooks.rs`), requests (`start.rs`) and dead letters (`letters.rs`).
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
-use workflow::port::store::{Due, Page, StoreError};
+use workflow::port::store::{Due, HistoryPlace, ROWS_SINCE, StoreError, dealt};
 
 use crate::SqliteStore;
 use crate::columns::us;
@@ -21,7 +21,7 @@ use workflow::port::row::{DueRow, FactRow, PaymentRow, Place};
 
 /// Selects payments with all their columns; the list of columns is written once.
 macro_rules! select_payments {
-    ($which:literal, $($parameter:expr),+) => {
+    ($($which:literal)+, $($parameter:expr),+) => {
         sqlx::query_as!(
             PaymentRow,
             r#"select id as "id: Uuid", merchant_id as "merchant_id: Uuid", psp, payment_method, amount_minor, currency,
@@ -32,11 +32,13 @@ macro_rules! select_payments {
                 failure, next_action, action_result, amount_charged_back_minor, key_activity,
                 key_since_us, doubt, route, refunds, amount_refund_pending_minor, refund_of as "refund_of: Uuid",
                 refund_of_reference, refund_reason, updated_at_us
-            from payments "# + $which,
+            from payments "# $(+ $which)+,
             $($parameter),+
         )
     };
 }
+
+pub(crate) use select_payments;
 
 pub(crate) async fn load(store: &SqliteStore, ids: &[PaymentId]) -> Result<Vec<Option<Payment>>, StoreError> {
     if ids.is_empty() {
@@ -57,30 +59,6 @@ pub(crate) async fn load(store: &SqliteStore, ids: &[PaymentId]) -> Result<Vec<O
 /// SQLite has no arrays: the ids come as a JSON array of their hexadecimal forms.
 async fn select_by_ids(connection: &mut SqliteConnection, ids: &str) -> sqlx::Result<Vec<PaymentRow>> {
     select_payments!("where id in (select unhex(value) from json_each(?))", ids).fetch_all(connection).await
-}
-
-pub(crate) async fn list(store: &SqliteStore, page: Page) -> Result<Vec<Payment>, StoreError> {
-    let before = page.after.map_or(Uuid::max(), PaymentId::uuid);
-    let mut held = store.reader().await?;
-    let outcome =
-        within(held.patience(), select_page(&mut held, page.merchant_id.uuid(), before, page.limit.into())).await;
-    held.settle(outcome).map_err(store_error)?.into_iter().map(Payment::try_from).collect()
-}
-
-async fn select_page(
-    connection: &mut SqliteConnection,
-    merchant_id: Uuid,
-    before: Uuid,
-    limit: i64,
-) -> sqlx::Result<Vec<PaymentRow>> {
-    select_payments!(
-        "where merchant_id = ? and refund_of is null and id < ? order by id desc limit ?",
-        merchant_id,
-        before,
-        limit
-    )
-    .fetch_all(connection)
-    .await
 }
 
 pub(crate) async fn refunds(
@@ -167,6 +145,43 @@ async fn select_history(connection: &mut SqliteConnection, payment_id: Uuid) -> 
             attempt as "attempt: i32", verdict, data, payload_hash, hash
         from payment_history where payment_id = ? order by seq"#,
         payment_id
+    )
+    .fetch_all(connection)
+    .await
+}
+
+pub(crate) async fn history_since(
+    store: &SqliteStore,
+    batch: &[HistoryPlace],
+) -> Result<Vec<Vec<HistoryRow>>, StoreError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places: Vec<_> = batch
+        .iter()
+        .map(|place| serde_json::json!({"id": place.payment_id.uuid().simple().to_string(), "seq": place.seq}))
+        .collect();
+    let places = serde_json::json!(places).to_string();
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_history_since(&mut held, &places)).await;
+    let rows = held.settle(outcome).map_err(store_error)?.into_iter().map(HistoryRow::try_from);
+    Ok(dealt(batch, rows.collect::<Result<_, _>>()?))
+}
+
+/// SQLite has no arrays: the places come as a JSON array.
+async fn select_history_since(connection: &mut SqliteConnection, places: &str) -> sqlx::Result<Vec<FactRow>> {
+    let rows = i64::from(ROWS_SINCE);
+    sqlx::query_as!(
+        FactRow,
+        r#"select payment_id as "payment_id!: Uuid", seq as "seq!", at_us as "at_us!", event as "event!",
+            actor as "actor!", from_state, to_state as "to_state!", attempt as "attempt!: i32", verdict as "verdict!",
+            data as "data!", payload_hash, hash as "hash!"
+        from json_each(?) as place
+        join payment_history on payment_id = unhex(place.value ->> 'id')
+            and seq > place.value ->> 'seq' and seq <= (place.value ->> 'seq') + ?
+        order by payment_id, seq"#,
+        places,
+        rows
     )
     .fetch_all(connection)
     .await

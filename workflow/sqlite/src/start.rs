@@ -2,11 +2,12 @@
 //!
 //! Not here: comparing a repeated request with the first one; who asked does that.
 
+use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
-use workflow::port::store::{NewPayment, RequestRecord, RequestScope, Started, StoreError};
+use workflow::port::store::{NewPayment, RequestRecord, RequestScope, Started, StoreError, metadata_entry};
 
 use crate::SqliteStore;
 use crate::columns::{json, us};
@@ -80,7 +81,24 @@ async fn insert_new(connection: &mut SqliteConnection, new: &NewPayment) -> sqlx
     insert_request(connection, &new.request).await?;
     insert_payment(connection, &new.payment).await?;
     insert_fact(connection, &new.row).await?;
+    insert_metadata(connection, &new.payment).await?;
     Ok(None)
+}
+
+async fn insert_metadata(connection: &mut SqliteConnection, payment: &Payment) -> sqlx::Result<()> {
+    let (merchant_id, payment_id) = (payment.merchant_id.uuid(), payment.id.uuid());
+    for (key, value) in &payment.metadata {
+        let entry = metadata_entry(key, value);
+        sqlx::query!(
+            "insert into payment_metadata (merchant_id, entry, payment_id) values (?, ?, ?)",
+            merchant_id,
+            entry,
+            payment_id
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
 }
 
 #[expect(clippy::too_many_lines, reason = "one statement, with one line a parameter")]
@@ -186,6 +204,26 @@ pub(crate) async fn insert_request(connection: &mut SqliteConnection, record: &R
     .execute(connection)
     .await?;
     Ok(())
+}
+
+pub(crate) async fn drop_answers(store: &SqliteStore, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let mut held = store.writer().await?;
+    let outcome = within(held.patience(), update_bodies(&mut held, us(before), limit.into())).await;
+    held.settle(outcome).map_err(store_error)
+}
+
+async fn update_bodies(connection: &mut SqliteConnection, before_us: i64, limit: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query!(
+        "update idempotency_keys set body = null where rowid in (
+            select rowid from idempotency_keys where body is not null and created_at_us < ?
+            order by created_at_us limit ?
+        )",
+        before_us,
+        limit
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 pub(crate) async fn request(store: &SqliteStore, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError> {

@@ -68,17 +68,19 @@ pub struct Reply {
     pub body: String,
     /// The payment it concerns.
     pub payment_id: PaymentId,
-    /// Whether this is the stored answer to an earlier request.
-    pub replayed: bool,
+    /// Whether this answers an earlier request again.
+    pub replayed: Replayed,
 }
 
-impl Reply {
-    fn replay(record: RequestRecord) -> Result<Self, EngineError> {
-        let payment_id = record
-            .payment_id
-            .ok_or_else(|| StoreError::Corrupt(format!("the answer to {} concerns no payment", record.scope.route)))?;
-        Ok(Self { status: record.status, body: record.body, payment_id, replayed: true })
-    }
+/// Whether an answer was given before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Replayed {
+    /// It was not: the request did something just now.
+    No,
+    /// It was, byte for byte.
+    Stored,
+    /// The request was answered before, so long ago that the answer is not kept. This shows the payment as it stands now.
+    Afresh,
 }
 
 /// Makes the answer's body from the payment as it is about to be stored.
@@ -93,20 +95,26 @@ impl Engine {
     /// # Errors
     /// [`EngineError::KeyReused`], or the store did not answer and nothing is acknowledged.
     pub async fn start(&self, charge: Charge, request: Request, render: Render<'_>) -> Result<Reply, EngineError> {
+        let _turn = self.in_hand.turn(&request.scope).await.ok_or(EngineError::KeyInUse)?;
         let now = self.now();
         let payment = created(charge, request.scope.merchant_id, PaymentId::new(now, self.random_pair()), now);
         let step = decide::start(payment, &Actor::Client(request.actor.clone()));
         let payment = step.payment;
         let record = answered(&request, &payment, render, now);
-        let reply = Reply { status: ACCEPTED, body: record.body.clone(), payment_id: payment.id, replayed: false };
+        let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: payment.id, replayed: Replayed::No };
         let fresh = NewPayment { payment: payment.clone(), row: step.row, request: record };
-        match self.starts.commit(fresh).await? {
+        // A new payment waits for no row but that of its key.
+        let started = self.starts.commit(fresh).await.map_err(|error| match &*error {
+            StoreError::Held(_) => EngineError::KeyInUse,
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::Refused(_) => error.into(),
+        })?;
+        match started {
             Started::Created => {
                 metrics::counter!("fincore_payments_started_total").increment(1);
                 self.tell_if_due(&payment);
                 Ok(reply)
             }
-            Started::Repeated(earlier) => repeated(*earlier, &request),
+            Started::Repeated(earlier) => self.repeated(*earlier, &request, render).await,
         }
     }
 
@@ -123,10 +131,11 @@ impl Engine {
         request: Request,
         render: Render<'_>,
     ) -> Result<Reply, EngineError> {
+        let _turn = self.in_hand.turn(&request.scope).await.ok_or(EngineError::KeyInUse)?;
         let actor = Actor::Client(request.actor.clone());
         for _ in 0..MAX_CONFLICTS {
             if let Some(earlier) = self.store.request(&request.scope).await? {
-                return repeated(earlier, &request);
+                return self.repeated(earlier, &request, render).await;
             }
             let before = self.owned(charge, &request).await?;
             let now = self.now();
@@ -144,7 +153,7 @@ impl Engine {
             let opened = decide::start(refund_of(&before, amount, &refund, id, now), &actor);
             let payment = opened.payment.clone();
             let record = answered(&request, &payment, render, now);
-            let reply = Reply { status: ACCEPTED, body: record.body.clone(), payment_id: payment.id, replayed: false };
+            let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: payment.id, replayed: Replayed::No };
             let change = self.change(before, vec![step]);
             let write = self.write_with(change, None, Some(opened), Origin::Request(record));
             if Box::pin(write).await? == Updated::Applied {
@@ -173,13 +182,14 @@ impl Engine {
         request: Request,
         render: Render<'_>,
     ) -> Result<Reply, EngineError> {
+        let _turn = self.in_hand.turn(&request.scope).await.ok_or(EngineError::KeyInUse)?;
         // What the customer brings back does not enter history; its hash does.
         let payload_hash =
             if let Event::ActionCompleted { result } = &event { Some(Hash::of(result.as_bytes())) } else { None };
         let occurrence = Occurrence { event, actor: Actor::Client(request.actor.clone()), payload_hash };
         for _ in 0..MAX_CONFLICTS {
             if let Some(earlier) = self.store.request(&request.scope).await? {
-                return repeated(earlier, &request);
+                return self.repeated(earlier, &request, render).await;
             }
             let payment = self.owned(id, &request).await?;
             if let Event::CaptureRequested { amount_minor } = &occurrence.event
@@ -198,7 +208,7 @@ impl Engine {
             };
             let after = step.payment.clone();
             let record = answered(&request, &after, render, now);
-            let reply = Reply { status: ACCEPTED, body: record.body.clone(), payment_id: id, replayed: false };
+            let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: id, replayed: Replayed::No };
             if self.write(&payment, vec![*step], Origin::Request(record)).await? == Updated::Applied {
                 self.tell_if_due(&after);
                 return Ok(reply);
@@ -206,10 +216,26 @@ impl Engine {
         }
         Err(EngineError::Contended)
     }
-}
 
-fn repeated(earlier: RequestRecord, request: &Request) -> Result<Reply, EngineError> {
-    if earlier.fingerprint == request.fingerprint { Reply::replay(earlier) } else { Err(EngineError::KeyReused) }
+    /// The answer to a request that was answered before.
+    async fn repeated(
+        &self,
+        earlier: RequestRecord,
+        request: &Request,
+        render: Render<'_>,
+    ) -> Result<Reply, EngineError> {
+        if earlier.fingerprint != request.fingerprint {
+            return Err(EngineError::KeyReused);
+        }
+        let RequestRecord { scope, payment_id, status, body, .. } = earlier;
+        let payment_id = payment_id
+            .ok_or_else(|| StoreError::Corrupt(format!("the answer to {} concerns no payment", scope.route)))?;
+        if let Some(body) = body {
+            return Ok(Reply { status, body, payment_id, replayed: Replayed::Stored });
+        }
+        let payment = self.load(payment_id).await?.ok_or(EngineError::NotFound)?;
+        Ok(Reply { status, body: render(&payment), payment_id, replayed: Replayed::Afresh })
+    }
 }
 
 fn answered(request: &Request, payment: &Payment, render: Render<'_>, now: Timestamp) -> RequestRecord {
@@ -218,9 +244,14 @@ fn answered(request: &Request, payment: &Payment, render: Render<'_>, now: Times
         fingerprint: request.fingerprint,
         payment_id: Some(payment.id),
         status: ACCEPTED,
-        body: render(payment),
+        body: Some(render(payment)),
         created_at: now,
     }
+}
+
+/// The body that goes out now: the one that is kept.
+fn sent(record: &RequestRecord) -> String {
+    record.body.clone().unwrap_or_default()
 }
 
 /// A payment nobody has worked on yet.

@@ -16,7 +16,7 @@ use crate::ids::{ApiKeyId, MerchantId, PaymentId};
 use crate::money::Money;
 use crate::payment::{KeyUse, Payment, RefundOf};
 use crate::port::store::{
-    ApiKey, DeadLetterRow, Due, Notice, NoticeRow, RequestRecord, RequestScope, StoreError, WebhookEvent,
+    ApiKey, DeadLetterRow, Due, Notice, NoticeRow, RequestRecord, RequestScope, Scopes, StoreError, WebhookEvent,
 };
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -181,7 +181,7 @@ pub struct RequestRow {
     pub fingerprint: Vec<u8>,
     pub payment_id: Option<Uuid>,
     pub status: i32,
-    pub body: String,
+    pub body: Option<String>,
     pub created_at_us: i64,
 }
 
@@ -314,8 +314,12 @@ impl TryFrom<NoticeColumns> for NoticeRow {
 pub struct KeyRow {
     pub id: Uuid,
     pub merchant_id: Uuid,
+    pub mode: String,
+    pub name: String,
+    pub scopes: String,
     pub secret_hash: Vec<u8>,
     pub created_at_us: i64,
+    pub last_used_at_us: Option<i64>,
     pub revoked_at_us: Option<i64>,
 }
 
@@ -328,8 +332,12 @@ impl TryFrom<KeyRow> for ApiKey {
         Ok(Self {
             id,
             merchant_id: MerchantId::from_uuid(row.merchant_id),
+            mode: of.parsed("mode", &row.mode)?,
+            name: row.name,
+            scopes: Scopes::known_in(&row.scopes),
             secret_hash: of.hash("secret_hash", &row.secret_hash)?,
             created_at: of.instant("created_at_us", row.created_at_us)?,
+            last_used_at: row.last_used_at_us.map(|at| of.instant("last_used_at_us", at)).transpose()?,
             revoked_at: row.revoked_at_us.map(|at| of.instant("revoked_at_us", at)).transpose()?,
         })
     }

@@ -3,22 +3,26 @@
 //!
 //! Not here: deciding anything. A store compares, writes and answers.
 
+mod keys;
 mod letters;
+mod lists;
+mod updates;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::decide::DeadLetter;
 use crate::definition::State;
 use crate::history::{Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
-use crate::notification::Notification;
 use crate::payment::Payment;
 use crate::port::outbound::Outbound;
 
+pub use keys::{ApiKey, Mode, Rotation, Scope, Scopes};
 pub use letters::{
     DeadLetterRow, LetterFilter, LetterPlace, LetterScope, Notice, NoticeClaim, NoticeOutcome, NoticeResult, NoticeRow,
 };
+pub use lists::{Bounds, HistoryPlace, ListFilter, ListStep, Listed, ROWS_SINCE, Source, Walk, dealt, metadata_entry};
+pub use updates::{Opened, Origin, Update, Updated, first_of_each_payment};
 
 /// Why a store did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +64,8 @@ pub struct RequestRecord {
     pub payment_id: Option<PaymentId>,
     /// The HTTP status it was answered with.
     pub status: u16,
-    /// The body it was answered with, byte for byte.
-    pub body: String,
+    /// The body it was answered with, byte for byte, while it is kept.
+    pub body: Option<String>,
     /// When it was first made.
     pub created_at: Timestamp,
 }
@@ -125,67 +129,6 @@ pub enum WebhookOutcome {
     Unreadable,
 }
 
-/// What caused an update, when it has to be remembered in the same transaction and must not happen twice.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// Nothing that needs remembering.
-    Plain,
-    /// A webhook event: goes to the inbox (or replaces its unmatched row).
-    Webhook(WebhookEvent),
-    /// A client's request: its key and answer are kept.
-    Request(RequestRecord),
-}
-
-/// A refund that begins in the transaction that moves its charge.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Opened {
-    /// The refund, at `seq` 1.
-    pub payment: Payment,
-    /// Its first row.
-    pub row: HistoryRow,
-}
-
-/// A compare-and-set update of one payment with the history rows that explain it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Update {
-    /// The `seq` the payment must still have.
-    pub expected_seq: i64,
-    /// The `fence` the payment must still have.
-    pub expected_fence: i64,
-    /// The payment afterwards.
-    pub payment: Payment,
-    /// One row or two, numbered on from `expected_seq`.
-    pub rows: Vec<HistoryRow>,
-    /// What caused it.
-    pub origin: Origin,
-    /// The PSP's name for the payment, when this update is the first to know it.
-    pub learned_reference: Option<String>,
-    /// Kept when the update sends the payment to a person.
-    pub dead_letter: Option<DeadLetter>,
-    /// What the merchant is told of it, wherever it asked to be told.
-    pub notifications: Vec<Notification>,
-    /// Another payment's update that belongs to this one, without an origin or more of its own: both or none are stored.
-    pub with: Option<Box<Update>>,
-    /// A payment that begins with this update.
-    pub opens: Option<Box<Opened>>,
-}
-
-impl Update {
-    /// The payments it moves, at least this one.
-    pub fn moves(&self) -> impl Iterator<Item = &Update> {
-        std::iter::once(self).chain(self.with.as_deref())
-    }
-}
-
-/// What became of an update.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Updated {
-    /// It is stored.
-    Applied,
-    /// The payment has moved since, or the origin was already handled: nothing of it was stored.
-    Conflict,
-}
-
 /// A payment that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Due {
@@ -195,32 +138,6 @@ pub struct Due {
     pub payment_id: PaymentId,
     /// Where its history stands.
     pub seq: i64,
-}
-
-/// An API key as it is stored: never the secret itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ApiKey {
-    /// Its name.
-    pub id: ApiKeyId,
-    /// Whose it is.
-    pub merchant_id: MerchantId,
-    /// SHA-256 of the secret. The secret has 256 random bits, so it needs no slow hash.
-    pub secret_hash: Hash,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// A page of charges, newest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Page {
-    /// Whose charges.
-    pub merchant_id: MerchantId,
-    /// Only those older than this one.
-    pub after: Option<PaymentId>,
-    /// At most so many.
-    pub limit: u32,
 }
 
 /// The database of payments, and of what merchants are told of them.
@@ -269,11 +186,17 @@ pub trait Store: Outbound + Send + Sync {
         limit: u32,
     ) -> Result<Vec<Payment>, StoreError>;
 
-    /// A page of a merchant's charges.
+    /// History rows after these, of each payment in order, a bounded number of each: for those who follow payments.
     ///
     /// # Errors
     /// The database did not answer, or a row cannot be read.
-    async fn list(&self, page: Page) -> Result<Vec<Payment>, StoreError>;
+    async fn history_since(&self, batch: &[HistoryPlace]) -> Result<Vec<Vec<HistoryRow>>, StoreError>;
+
+    /// One step along a merchant's payments: the next ones that fit, as far as a bounded look reaches.
+    ///
+    /// # Errors
+    /// The database did not answer, or a row cannot be read.
+    async fn list(&self, step: &ListStep<'_>) -> Result<Listed, StoreError>;
 
     /// Payments of all merchants in the order of their ids, for walking over everything.
     ///
@@ -292,6 +215,13 @@ pub trait Store: Outbound + Send + Sync {
     /// # Errors
     /// The database did not answer.
     async fn request(&self, scope: &RequestScope) -> Result<Option<RequestRecord>, StoreError>;
+
+    /// Drops the bodies of answers from before this time, so many at most, and returns how many those were. The keys stay,
+    /// with the payments they led to.
+    ///
+    /// # Errors
+    /// Nothing was acknowledged.
+    async fn drop_answers(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Keeps webhook events that move no payment. Those already there stay as they are, but for an unmatched one about
     /// which something has now been decided.
@@ -357,8 +287,44 @@ pub trait Store: Outbound + Send + Sync {
     /// Stores an API key, and its merchant when it is new.
     ///
     /// # Errors
-    /// Nothing was stored.
+    /// Nothing was stored; also when the merchant is of another mode.
     async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+
+    /// A merchant's mode, if there is such a merchant.
+    ///
+    /// # Errors
+    /// The database did not answer.
+    async fn merchant_mode(&self, id: MerchantId) -> Result<Option<Mode>, StoreError>;
+
+    /// API keys in the order in which they were made: the next ones after `after`, of one merchant or of all.
+    ///
+    /// # Errors
+    /// The database did not answer.
+    async fn api_keys(
+        &self,
+        merchant_id: Option<MerchantId>,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Revokes a key from this time on, unless it is revoked earlier, and returns it as it then stands.
+    ///
+    /// # Errors
+    /// Nothing was acknowledged.
+    async fn revoke_api_key(&self, id: ApiKeyId, at: Timestamp) -> Result<Option<ApiKey>, StoreError>;
+
+    /// Stores a key in the place of another, which is revoked later. None, and nothing is stored, when there is no such
+    /// key, or when it is revoked or replaced already.
+    ///
+    /// # Errors
+    /// Nothing was acknowledged.
+    async fn rotate_api_key(&self, rotation: Rotation) -> Result<Option<ApiKey>, StoreError>;
+
+    /// Remembers that a key was used.
+    ///
+    /// # Errors
+    /// It is not remembered.
+    async fn api_key_used(&self, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError>;
 
     /// The key whose secret has this hash, revoked or not.
     ///
@@ -371,17 +337,4 @@ pub trait Store: Outbound + Send + Sync {
     /// # Errors
     /// It does not; says why.
     async fn check(&self) -> Result<(), StoreError>;
-}
-
-/// Which updates of a batch may be written: the first of each payment. The others are conflicts by definition,
-/// since the first moves `seq` on.
-#[must_use]
-pub fn first_of_each_payment(batch: &[Update]) -> Vec<bool> {
-    let mut seen = std::collections::HashSet::with_capacity(batch.len());
-    let mut is_first = |update: &Update| {
-        let is_first = update.moves().all(|moved| !seen.contains(&moved.payment.id));
-        seen.extend(update.moves().map(|moved| moved.payment.id));
-        is_first
-    };
-    batch.iter().map(&mut is_first).collect()
 }

@@ -12,7 +12,7 @@ use workflow::port::outbound::{DeliveryPage, DeliveryState};
 
 use super::{DeliveryPath, EndpointPath, ONE, URL, owned};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{Client, WebhooksManage};
 use crate::document::{self, Responses, problems};
 use crate::parse;
 use crate::problem::{Code, Problem};
@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Newest event first, each with its last attempt. The `Link` header leads to the next page.
 #[utoipa::path(
     get, path = "/v1/webhook_endpoints/{id}/deliveries", operation_id = "list_webhook_deliveries",
-    tag = "webhook_endpoints", security(("api_key" = [])),
+    tag = "webhook_endpoints", security(("api_key" = ["webhooks:manage"])),
     params(
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("limit" = Option<u32>, Query, description = "At most so many.", minimum = 1, maximum = 100),
@@ -52,7 +52,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 )]
 async fn list(
     State(app): State<App>,
-    client: Client,
+    client: Client<WebhooksManage>,
     EndpointPath(id): EndpointPath,
     asked: ListRequest,
 ) -> Result<Response, Problem> {
@@ -87,7 +87,7 @@ impl IntoResponses for ListProblems {
 /// With all its attempts.
 #[utoipa::path(
     get, path = "/v1/webhook_endpoints/{id}/deliveries/{event}", operation_id = "retrieve_webhook_delivery",
-    tag = "webhook_endpoints", security(("api_key" = [])),
+    tag = "webhook_endpoints", security(("api_key" = ["webhooks:manage"])),
     params(
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("event" = String, Path, description = "The event.", example = "evt_0197f3c2a1b47c6e8d5f00112233aabb"),
@@ -96,7 +96,7 @@ impl IntoResponses for ListProblems {
 )]
 async fn retrieve(
     State(app): State<App>,
-    client: Client,
+    client: Client<WebhooksManage>,
     DeliveryPath(id, event_id): DeliveryPath,
 ) -> Result<Response, Problem> {
     let store = app.engine.store();

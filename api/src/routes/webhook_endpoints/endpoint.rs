@@ -12,7 +12,7 @@ use workflow::port::store::Updated;
 
 use super::{Answer, CHANGES, EndpointPath, ONE, URL, change, checked, owned};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{Client, WebhooksManage};
 use crate::document::{self, Responses, problems};
 use crate::fields;
 use crate::fields::webhook::{self, Events, schema};
@@ -30,11 +30,15 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Retrieve a webhook endpoint
 #[utoipa::path(
     get, path = "/v1/webhook_endpoints/{id}", operation_id = "retrieve_webhook_endpoint", tag = "webhook_endpoints",
-    security(("api_key" = [])),
+    security(("api_key" = ["webhooks:manage"])),
     params(("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb")),
     responses((status = 200, description = "The endpoint.", body = EndpointView), RetrieveProblems)
 )]
-async fn retrieve(State(app): State<App>, client: Client, EndpointPath(id): EndpointPath) -> Result<Response, Problem> {
+async fn retrieve(
+    State(app): State<App>,
+    client: Client<WebhooksManage>,
+    EndpointPath(id): EndpointPath,
+) -> Result<Response, Problem> {
     let endpoint = owned(&app, client, id).await?;
     Ok(as_json(json(&EndpointView::of(&endpoint, app.engine.now()))).into_response())
 }
@@ -72,7 +76,7 @@ pub(crate) struct EndpointUpdate {
 /// Counts for everything that is sent from now on, what is pending included.
 #[utoipa::path(
     post, path = "/v1/webhook_endpoints/{id}", operation_id = "update_webhook_endpoint", tag = "webhook_endpoints",
-    security(("api_key" = [])),
+    security(("api_key" = ["webhooks:manage"])),
     params(
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
@@ -87,7 +91,7 @@ pub(crate) struct EndpointUpdate {
 )]
 async fn update(
     State(app): State<App>,
-    client: Client,
+    client: Client<WebhooksManage>,
     EndpointPath(id): EndpointPath,
     key: IdempotencyKey,
     Parsed(asked): Parsed<EndpointUpdate>,
@@ -133,11 +137,15 @@ impl IntoResponses for UpdateProblems {
 /// Nothing is sent there any more, what is pending included, and the log of its deliveries is gone.
 #[utoipa::path(
     delete, path = "/v1/webhook_endpoints/{id}", operation_id = "delete_webhook_endpoint", tag = "webhook_endpoints",
-    security(("api_key" = [])),
+    security(("api_key" = ["webhooks:manage"])),
     params(("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb")),
     responses((status = 200, description = "Deleted.", body = DeletedView), DeleteProblems)
 )]
-async fn delete(State(app): State<App>, client: Client, EndpointPath(id): EndpointPath) -> Result<Response, Problem> {
+async fn delete(
+    State(app): State<App>,
+    client: Client<WebhooksManage>,
+    EndpointPath(id): EndpointPath,
+) -> Result<Response, Problem> {
     if app.engine.store().delete_endpoint(client.merchant_id, id).await? == Updated::Conflict {
         return Err(Problem::webhook_endpoint_not_found());
     }

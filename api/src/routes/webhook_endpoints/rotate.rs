@@ -13,7 +13,7 @@ use workflow::signing::SECRET_PREFIX;
 
 use super::{Answer, CHANGES, EndpointPath, URL, change, secret};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{Client, WebhooksManage};
 use crate::document::{self, Responses, problems};
 use crate::fields::webhook::{self, Signature, schema};
 use crate::idempotency::IdempotencyKey;
@@ -49,7 +49,7 @@ impl Default for RotateRequest {
 /// signs no longer.
 #[utoipa::path(
     post, path = "/v1/webhook_endpoints/{id}/rotate_secret", operation_id = "rotate_webhook_endpoint_secret",
-    tag = "webhook_endpoints", security(("api_key" = [])),
+    tag = "webhook_endpoints", security(("api_key" = ["webhooks:manage"])),
     params(
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
@@ -64,7 +64,7 @@ impl Default for RotateRequest {
 )]
 async fn rotate(
     State(app): State<App>,
-    client: Client,
+    client: Client<WebhooksManage>,
     EndpointPath(id): EndpointPath,
     key: IdempotencyKey,
     ParsedOrDefault(asked): ParsedOrDefault<RotateRequest>,

@@ -13,7 +13,7 @@ use workflow::port::store::Updated;
 
 use super::{Answer, CHANGES, DeliveryPath, EndpointPath, MAX_CONFLICTS, URL, contended, owned, replayed};
 use crate::App;
-use crate::auth::Client;
+use crate::auth::{Client, WebhooksManage};
 use crate::document::{self, Responses, problems};
 use crate::idempotency::IdempotencyKey;
 use crate::parse::ParsedOrDefault;
@@ -37,7 +37,7 @@ pub(crate) struct Nothing {}
 /// server said.
 #[utoipa::path(
     post, path = "/v1/webhook_endpoints/{id}/test", operation_id = "test_webhook_endpoint", tag = "webhook_endpoints",
-    security(("api_key" = [])),
+    security(("api_key" = ["webhooks:manage"])),
     params(
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
@@ -52,7 +52,7 @@ pub(crate) struct Nothing {}
 )]
 async fn test(
     State(app): State<App>,
-    client: Client,
+    client: Client<WebhooksManage>,
     EndpointPath(id): EndpointPath,
     key: IdempotencyKey,
     ParsedOrDefault(asked): ParsedOrDefault<Nothing>,
@@ -91,7 +91,7 @@ async fn test(
 /// it was then.
 #[utoipa::path(
     post, path = "/v1/webhook_endpoints/{id}/deliveries/{event}/resend", operation_id = "resend_webhook_delivery",
-    tag = "webhook_endpoints", security(("api_key" = [])),
+    tag = "webhook_endpoints", security(("api_key" = ["webhooks:manage"])),
     params(
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("event" = String, Path, description = "The event.", example = "evt_0197f3c2a1b47c6e8d5f00112233aabb"),
@@ -107,7 +107,7 @@ async fn test(
 )]
 async fn resend(
     State(app): State<App>,
-    client: Client,
+    client: Client<WebhooksManage>,
     DeliveryPath(id, event_id): DeliveryPath,
     key: IdempotencyKey,
     ParsedOrDefault(asked): ParsedOrDefault<Nothing>,

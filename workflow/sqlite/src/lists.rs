@@ -1,0 +1,200 @@
+//! Lists of a merchant's charges for clients, step by step. Refunds are met on the way and left out.
+//!
+//! A step walks along one of four indexes ([`Source`]) and looks at the payments it meets. All four stand in one
+//! statement: those that are not meant are empty without being read, because what excludes them has no column in it.
+//! Not here: which index a filter is best served by, and payments for everybody else (`read.rs`).
+
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+use workflow::ids::PaymentId;
+use workflow::payment::Payment;
+use workflow::port::row::PaymentRow;
+use workflow::port::store::{Bounds, ListStep, Listed, Source, StoreError, Walk};
+
+use crate::SqliteStore;
+use crate::columns::us;
+use crate::connect::within;
+use crate::error::store_error;
+use crate::read::select_payments;
+
+/// A step as the statements take it.
+struct Asked<'a> {
+    source: &'static str,
+    merchant_id: Uuid,
+    bounds: Bounds,
+    look_at: i64,
+    standing: Option<&'static str>,
+    entry: Option<Uuid>,
+    reference: Option<String>,
+    state: Option<&'static str>,
+    least_minor: i64,
+    most_minor: i64,
+    currency: Option<String>,
+    created_from_us: i64,
+    created_before_us: i64,
+    limit: i64,
+    step: &'a ListStep<'a>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(step: &'a ListStep<'a>) -> Self {
+        let filter = step.filter;
+        let (mut standing, mut entry, mut reference) = (None, None, None);
+        let source = match filter.source() {
+            Source::Reference(name) => {
+                reference = Some(name);
+                "reference"
+            }
+            Source::Metadata(hash) => {
+                entry = Some(hash);
+                "metadata"
+            }
+            Source::Standing(name) => {
+                standing = Some(name);
+                "standing"
+            }
+            Source::Merchant => "merchant",
+        };
+        Self {
+            source,
+            merchant_id: step.merchant_id.uuid(),
+            bounds: step.bounds(),
+            look_at: step.look_at.into(),
+            standing,
+            entry,
+            reference,
+            state: filter.state.map(Into::into),
+            least_minor: *filter.amount_minor.start(),
+            most_minor: *filter.amount_minor.end(),
+            currency: filter.currency.map(|currency| currency.to_string()),
+            created_from_us: us(filter.created_from),
+            created_before_us: us(filter.created_before),
+            limit: step.limit.into(),
+            step,
+        }
+    }
+}
+
+pub(crate) async fn list(store: &SqliteStore, step: &ListStep<'_>) -> Result<Listed, StoreError> {
+    let _turn = store.list_turn().await?;
+    let asked = Asked::of(step);
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_fitting(&mut held, &asked)).await;
+    let rows = held.settle(outcome).map_err(store_error)?;
+    let payments = rows.into_iter().map(Payment::try_from).collect::<Result<Vec<_>, _>>()?;
+    if payments.len() >= step.limit as usize {
+        let next = payments.last().map(|payment| payment.id);
+        return Ok(Listed { payments, next });
+    }
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_reach(&mut held, &asked)).await;
+    let reach = held.settle(outcome).map_err(store_error)?;
+    // Fewer than it was to look at: those were the last ones.
+    let next = reach.filter(|reach| reach.met >= asked.look_at).map(|reach| PaymentId::from_uuid(reach.last));
+    Ok(Listed { payments, next })
+}
+
+/// The payments that fit among those that are looked at.
+macro_rules! fitting {
+    ($asked:expr, $order:literal) => {
+        select_payments!(
+            "where id in (
+                select id from (
+                    select id, amount_minor, currency from payments
+                    where ?1 = 'merchant' and merchant_id = ?2 and id > ?3 and id < ?4
+                    order by id " $order " limit ?5
+                ) where amount_minor between ?10 and ?11 and (?12 is null or currency = ?12) union all select id from (
+                    select id, amount_minor, currency from payments
+                    where ?1 = 'standing' and merchant_id = ?2 and standing = ?6 and id > ?3 and id < ?4
+                    order by id " $order " limit ?5
+                ) where amount_minor between ?10 and ?11 and (?12 is null or currency = ?12) union all select payment_id from (
+                    select payment_id from payment_metadata
+                    where ?1 = 'metadata' and merchant_id = ?2 and entry = ?7 and payment_id > ?3 and payment_id < ?4
+                    order by payment_id " $order " limit ?5
+                ) union all select payment_id from (
+                    select payment_id from psp_references
+                    where ?1 = 'reference' and psp_reference = ?8 and payment_id > ?3 and payment_id < ?4
+                    order by payment_id " $order " limit ?5
+                )
+            )
+            and merchant_id = ?2
+            and refund_of is null
+            and (?9 is null or state = ?9)
+            and amount_minor between ?10 and ?11
+            and (?12 is null or currency = ?12)
+            and created_at_us >= ?13 and created_at_us < ?14
+            order by id " $order " limit ?15",
+            $asked.source,
+            $asked.merchant_id,
+            $asked.bounds.above,
+            $asked.bounds.below,
+            $asked.look_at,
+            $asked.standing,
+            $asked.entry,
+            $asked.reference,
+            $asked.state,
+            $asked.least_minor,
+            $asked.most_minor,
+            $asked.currency,
+            $asked.created_from_us,
+            $asked.created_before_us,
+            $asked.limit
+        )
+    };
+}
+
+async fn select_fitting(connection: &mut SqliteConnection, asked: &Asked<'_>) -> sqlx::Result<Vec<PaymentRow>> {
+    match asked.step.walk {
+        Walk::Older => fitting!(asked, "desc").fetch_all(connection).await,
+        Walk::Newer => fitting!(asked, "asc").fetch_all(connection).await,
+    }
+}
+
+/// How far a step looked.
+struct Reach {
+    last: Uuid,
+    met: i64,
+}
+
+/// The last of the payments that are looked at, and how many they are: the same walks, counted.
+macro_rules! reach {
+    ($asked:expr, $order:literal, $last_first:literal) => {
+        sqlx::query_as!(
+            Reach,
+            r#"select id as "last!: Uuid", count(*) over () as "met!: i64" from (
+                select id from (
+                    select id from payments
+                    where ?1 = 'merchant' and merchant_id = ?2 and id > ?3 and id < ?4
+                    order by id "# + $order + r#" limit ?5
+                ) union all select id from (
+                    select id from payments
+                    where ?1 = 'standing' and merchant_id = ?2 and standing = ?6 and id > ?3 and id < ?4
+                    order by id "# + $order + r#" limit ?5
+                ) union all select payment_id from (
+                    select payment_id from payment_metadata
+                    where ?1 = 'metadata' and merchant_id = ?2 and entry = ?7 and payment_id > ?3 and payment_id < ?4
+                    order by payment_id "# + $order + r#" limit ?5
+                ) union all select payment_id from (
+                    select payment_id from psp_references
+                    where ?1 = 'reference' and psp_reference = ?8 and payment_id > ?3 and payment_id < ?4
+                    order by payment_id "# + $order + r#" limit ?5
+                )
+            ) as met order by id "# + $last_first + " limit 1",
+            $asked.source,
+            $asked.merchant_id,
+            $asked.bounds.above,
+            $asked.bounds.below,
+            $asked.look_at,
+            $asked.standing,
+            $asked.entry,
+            $asked.reference
+        )
+    };
+}
+
+async fn select_reach(connection: &mut SqliteConnection, asked: &Asked<'_>) -> sqlx::Result<Option<Reach>> {
+    match asked.step.walk {
+        Walk::Older => reach!(asked, "desc", "asc").fetch_optional(connection).await,
+        Walk::Newer => reach!(asked, "asc", "desc").fetch_optional(connection).await,
+    }
+}
