@@ -14,11 +14,11 @@ use activities::worker::{LEAST_WORK_TIME, Until, Worker, WorkerOptions};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Error, LambdaEvent};
+use lambda_runtime::{Context, Error, LambdaEvent};
 use serde_json::{Value, json};
 use workflow::engine::Engine;
 use workflow::port::alert::Alerter;
-use workflow::port::clock::{Clock, SystemRandom};
+use workflow::port::clock::{Clock, SystemClock, SystemRandom};
 use workflow::port::moves::Moves;
 use workflow::port::queue::{Delivery, Queue, Receipt, Settlement};
 use workflow::port::store::Store;
@@ -84,7 +84,7 @@ impl Function {
     /// It is no event of ours, or a sweep found no database; Lambda invokes again.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let LambdaEvent { payload, context } = event;
-        let deadline = Timestamp::from_millisecond(i64::try_from(context.deadline)?)?;
+        let deadline = self.deadline(&context)?;
         let until = Until::time(deadline.saturating_sub(LAST)?);
         if Duration::try_from(deadline.duration_since(self.engine.now())).unwrap_or_default() < LEAST_TIMEOUT {
             tracing::error!(
@@ -110,6 +110,12 @@ impl Function {
         }
         Err("this function takes SQS messages and scheduled events (EventBridge rule or scheduler), nothing else"
             .into())
+    }
+
+    /// When the invocation ends, by the clock that payments go by. Lambda tells it by the machine's.
+    fn deadline(&self, context: &Context) -> Result<Timestamp, Error> {
+        let deadline = Timestamp::from_millisecond(i64::try_from(context.deadline)?)?;
+        Ok(self.engine.now().saturating_add(deadline.duration_since(SystemClock.now()))?)
     }
 
     /// Works on a batch and returns the messages that are to come again.

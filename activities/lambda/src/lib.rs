@@ -31,9 +31,15 @@ use settings::Settings;
 ///
 /// Runs until Lambda ends the process.
 #[must_use]
+pub fn main() -> ExitCode {
+    main_with(|parts| parts)
+}
+
+/// The same with other parts than were opened: for tests, whose clocks can be moved and whose stores die.
+#[must_use]
 #[tokio::main(flavor = "current_thread")]
-pub async fn main() -> ExitCode {
-    match run().await {
+pub async fn main_with(change: impl FnOnce(Parts) -> Parts) -> ExitCode {
+    match run(change).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Perhaps before there is a log.
@@ -43,16 +49,16 @@ pub async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> anyhow::Result<()> {
+async fn run(change: impl FnOnce(Parts) -> Parts) -> anyhow::Result<()> {
     let settings = Settings::read(&|name| std::env::var(name).ok())?;
     let filter = EnvFilter::try_new(&settings.log).context("FINCORE_LOG is not a filter")?;
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let function = open(&settings).await?;
+    let function = Function::new(change(open(&settings).await?));
     let answer = |event: LambdaEvent<Value>| function.handle(event);
     lambda_runtime::run(service_fn(answer)).await.map_err(|error| anyhow::anyhow!("the runtime API failed: {error}"))
 }
 
-async fn open(settings: &Settings) -> anyhow::Result<Function> {
+async fn open(settings: &Settings) -> anyhow::Result<Parts> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shared = match &settings.redis {
         Some(redis) => Shared::all_in(Arc::new(RedisShared::open(redis.clone(), Arc::clone(&clock))?)),
@@ -70,5 +76,5 @@ async fn open(settings: &Settings) -> anyhow::Result<Function> {
         alerts.push(Arc::new(TopicAlert::new(topic, endpoint_url.clone())));
     }
     let (moves, name) = (shared.moves, settings.name.clone());
-    Ok(Function::new(Parts { store: Arc::new(store), queue, psps, clock, moves, alerts, name }))
+    Ok(Parts { store: Arc::new(store), queue, psps, clock, moves, alerts, name })
 }
