@@ -1,5 +1,6 @@
 //! A store whose process dies at a chosen write: before it, so that nothing was stored, or right after it, so that
-//! nobody learned of it. From then on it answers nobody, as a dead process does. It counts how often it is read.
+//! nobody learned of it. From then on it answers nobody, as a dead process does; where the process is one of its own, it
+//! does die. It counts how often it is read.
 
 mod outbound;
 
@@ -20,6 +21,8 @@ use workflow::port::store::{
     Updated, WebhookEvent,
 };
 
+use crate::conduct::Conduct;
+
 /// When the process dies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Crash {
@@ -29,11 +32,28 @@ pub enum Crash {
     AfterWrite,
 }
 
+/// Who says at which write the process dies.
+enum Fate {
+    /// A test in the same process, beforehand.
+    Sealed { crash: Crash, writes_left: AtomicI64 },
+    /// A test in another process.
+    Conducted(Conduct),
+}
+
+impl Fate {
+    /// Counts a write, and says on which side of it the process dies, if it does.
+    fn next_write(&self) -> Option<Crash> {
+        match self {
+            Self::Sealed { crash, writes_left } => (writes_left.fetch_sub(1, Ordering::SeqCst) == 1).then_some(*crash),
+            Self::Conducted(conduct) => conduct.next_write(),
+        }
+    }
+}
+
 /// A store that dies at its n-th write.
 pub struct CrashStore {
     inner: Arc<dyn Store>,
-    crash: Crash,
-    writes_left: AtomicI64,
+    fate: Fate,
     /// Cancelled when it has died.
     pub died: CancellationToken,
     /// How often payments were read, however many at a time.
@@ -46,8 +66,23 @@ impl CrashStore {
     /// Dies at write number `write`, counted from one.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, crash: Crash, write: i64) -> Arc<Self> {
-        let (writes_left, died) = (AtomicI64::new(write), CancellationToken::new());
-        Arc::new(Self { inner, crash, writes_left, died, loads: AtomicUsize::new(0), calls: AtomicUsize::new(0) })
+        Self::with(inner, Fate::Sealed { crash, writes_left: AtomicI64::new(write) })
+    }
+
+    /// Dies when it is told, and takes its process with it.
+    #[must_use]
+    pub fn conducted(inner: Arc<dyn Store>, conduct: Conduct) -> Arc<Self> {
+        Self::with(inner, Fate::Conducted(conduct))
+    }
+
+    fn with(inner: Arc<dyn Store>, fate: Fate) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            fate,
+            died: CancellationToken::new(),
+            loads: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
+        })
     }
 
     /// Never dies.
@@ -64,18 +99,21 @@ impl CrashStore {
     }
 
     async fn die(&self) {
+        if let Fate::Conducted(conduct) = &self.fate {
+            conduct.die();
+        }
         self.died.cancel();
         pending::<()>().await;
     }
 
     async fn write<T>(&self, write: impl Future<Output = Result<T, StoreError>> + Send) -> Result<T, StoreError> {
         self.alive().await;
-        let is_last = self.writes_left.fetch_sub(1, Ordering::SeqCst) == 1;
-        if is_last && self.crash == Crash::BeforeWrite {
+        let dies = self.fate.next_write();
+        if dies == Some(Crash::BeforeWrite) {
             self.die().await;
         }
         let written = write.await;
-        if is_last {
+        if dies == Some(Crash::AfterWrite) {
             self.die().await;
         }
         written

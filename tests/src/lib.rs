@@ -2,8 +2,10 @@
 //!
 //! Not here: the tests. They are one binary, `suite/`.
 
+pub mod books;
 pub mod build;
 pub mod clock;
+pub mod conduct;
 pub mod crash;
 pub mod database;
 pub mod dev;
@@ -16,5 +18,6 @@ pub mod queue;
 pub mod redis;
 pub mod shared;
 pub mod site;
+pub mod stage;
 pub mod third_party;
 pub mod world;

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use reqwest::StatusCode;
 use sandbox::Sandbox;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::task::AbortHandle;
 use workflow::definition;
 use workflow::ids::PaymentId;
@@ -16,6 +18,7 @@ use workflow::payment::Payment;
 use workflow::port::store::Store;
 use workflow::timeline;
 
+use crate::conduct::{self, Conduct};
 use crate::database::TestDatabase;
 use crate::emulators::Emulator;
 use crate::lambda::{Lambda, Setup};
@@ -77,6 +80,8 @@ pub struct Site {
     pub queue: Option<TestQueue>,
     /// The function.
     pub lambda: Option<Lambda>,
+    /// What the function is told beside its messages.
+    pub conduct: Conduct,
     /// Where the API is.
     pub api: String,
     /// What opens it.
@@ -84,6 +89,7 @@ pub struct Site {
     http: reqwest::Client,
     commands: &'static [&'static [&'static str]],
     schedule: Option<AbortHandle>,
+    _folder: TempDir,
 }
 
 impl Drop for Site {
@@ -114,7 +120,8 @@ impl Site {
             ("FINCORE_STRIPE_SECRET_KEY", SECRET_KEY.to_owned()),
             ("FINCORE_STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET.to_owned()),
         ];
-        let (queue, lambda) = queue_and_function(&plan, &mut env).await;
+        let folder = tempfile::tempdir().expect("the machine has room for a folder");
+        let (queue, lambda) = queue_and_function(&plan, &mut env, folder.path()).await;
         let program = Program { binary: plan.binary, env };
         program.run(&["migrate"]);
         let created = program.run(&["keys", "create"]);
@@ -126,7 +133,8 @@ impl Site {
         };
         let schedule = lambda.clone().map(|lambda| tokio::spawn(schedule(lambda)).abort_handle());
         let (secret, store, http) = (secret.trim().to_owned(), database.store().await, http_client());
-        Self { program, sandbox, store, queue, lambda, api, secret, http, commands, schedule }
+        let conduct = Conduct::in_folder(folder.path());
+        Self { program, sandbox, store, queue, lambda, conduct, api, secret, http, commands, schedule, _folder: folder }
     }
 
     /// Starts the processes.
@@ -159,7 +167,7 @@ impl Site {
     /// # Panics
     /// When it never is.
     pub async fn charge(&self, key: &str, body: &Value) -> PaymentId {
-        let charge = self.post("/v1/charges", key, body).await;
+        let charge = self.insist("/v1/charges", key, body).await;
         charge["id"].as_str().expect("a charge has an id").parse().expect("of our kind")
     }
 
@@ -167,14 +175,11 @@ impl Site {
     ///
     /// # Panics
     /// When it never is.
-    pub async fn post(&self, path: &str, key: &str, body: &Value) -> Value {
+    pub async fn insist(&self, path: &str, key: &str, body: &Value) -> Value {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            let request = self.http.post(format!("{}{path}", self.api)).bearer_auth(&self.secret);
-            let sent = request.header("Idempotency-Key", key).json(body).send().await;
-            if let Ok(response) = sent
-                && response.status().is_success()
-                && let Ok(answer) = response.json().await
+            if let Ok((status, answer)) = self.try_post(path, key, body).await
+                && status.is_success()
             {
                 return answer;
             }
@@ -183,7 +188,56 @@ impl Site {
         panic!("{path} was never answered well");
     }
 
-    /// The same with no more said than how it is paid.
+    async fn try_post(&self, path: &str, key: &str, body: &Value) -> reqwest::Result<(StatusCode, Value)> {
+        let request = self.http.post(format!("{}{path}", self.api)).bearer_auth(&self.secret);
+        let response = request.header("Idempotency-Key", key).json(body).send().await?;
+        Ok((response.status(), response.json().await?))
+    }
+
+    /// A POST of the client's, to an API that runs or is being started.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn post(&self, path: &str, key: &str, body: &Value) -> (StatusCode, Value) {
+        let begun = Instant::now();
+        loop {
+            match self.try_post(path, key, body).await {
+                Ok(answer) => return answer,
+                Err(error) => assert!(begun.elapsed() < PATIENCE, "the API does not answer: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// A GET of the client's.
+    ///
+    /// # Panics
+    /// When the API does not answer.
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let request = self.http.get(format!("{}{path}", self.api)).bearer_auth(&self.secret);
+        let response = request.send().await.expect("the API answers");
+        (response.status(), response.json().await.expect("answers are JSON"))
+    }
+
+    /// Posts a webhook with this signature.
+    ///
+    /// # Panics
+    /// When the API does not answer.
+    pub async fn deliver(&self, body: Vec<u8>, signature: &str) -> StatusCode {
+        let request = self.http.post(format!("{}/v1/webhooks/stripe", self.api));
+        let request = request.header("Stripe-Signature", signature).header("Content-Type", "application/json");
+        request.body(body).send().await.expect("the API answers").status()
+    }
+
+    /// What the function has written, where there is one.
+    pub async fn log(&self) -> String {
+        match &self.lambda {
+            Some(lambda) => lambda.logs().await.join("\n"),
+            None => String::new(),
+        }
+    }
+
+    /// A client that says no more than how it pays.
     pub async fn charge_with(&self, payment_method: &str) -> PaymentId {
         let body = json!({"amount": 1200, "currency": "eur", "payment_method": payment_method});
         self.charge(&crate::emulators::unique("key"), &body).await
@@ -207,10 +261,7 @@ impl Site {
             }
             if begun.elapsed() > PATIENCE {
                 let stuck = payments.iter().find(is_open).expect("some are open");
-                let log = match &self.lambda {
-                    Some(lambda) => lambda.logs().await.join("\n"),
-                    None => String::new(),
-                };
+                let log = self.log().await;
                 panic!("{open} charges are still open, one of them:\n{}\n{log}", self.ledger(stuck.id).await);
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -226,6 +277,7 @@ impl Site {
 async fn queue_and_function(
     plan: &Plan<'_>,
     env: &mut Vec<(&'static str, String)>,
+    folder: &Path,
 ) -> (Option<TestQueue>, Option<Lambda>) {
     let Some(emulator) = &plan.emulator else { return (None, None) };
     let shape = Shape { visibility_s: plan.visibility_s, ..Shape::default() };
@@ -243,6 +295,7 @@ async fn queue_and_function(
     }
     let mut env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     env.push(("FINCORE_LOG".to_owned(), "warn".to_owned()));
+    env.push((conduct::FOLDER.to_owned(), folder.display().to_string()));
     let setup = Setup { env, ..Setup::default() };
     let lambda = Lambda::deploy(queue.clone(), plan.function, &setup).await;
     (Some(queue), Some(lambda))

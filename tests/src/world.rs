@@ -276,8 +276,13 @@ impl World {
 
     /// Works until nothing is due at this time.
     pub async fn work(&self) {
+        self.work_with(&self.worker).await;
+    }
+
+    /// The same with another worker of this world.
+    pub async fn work_with(&self, worker: &Worker) {
         for _ in 0..MAX_ROUNDS {
-            if self.worker.run_once().await.expect("the store answers") == 0 {
+            if worker.run_once().await.expect("the store answers") == 0 {
                 return;
             }
         }
@@ -306,21 +311,6 @@ impl World {
             self.clock.skip(BACKOFF);
             self.work().await;
         }
-    }
-
-    /// Refunds a payment at the PSP, behind our back, as from its dashboard; insists as a person would.
-    pub async fn refund_at_the_psp(&self, payment_intent: &str, amount_minor: i64) {
-        for _ in 0..2 {
-            let request = self.http.post(format!("{}/v1/refunds", self.sandbox.url())).bearer_auth(SECRET_KEY);
-            let request = request.header("Idempotency-Key", format!("dashboard-{payment_intent}"));
-            let request = request.header("Content-Type", "application/x-www-form-urlencoded");
-            let form = format!("payment_intent={payment_intent}&amount={amount_minor}");
-            if let Ok(answer) = request.body(form).send().await {
-                assert_eq!(answer.status(), StatusCode::OK);
-                return;
-            }
-        }
-        panic!("the PSP did not answer the refund");
     }
 
     /// Makes a call as a worker would that got this key prefix, and returns what came of it.

@@ -1,9 +1,13 @@
 //! The process dies at every write of a charge, before it and after it; another one carries on.
 
+use std::fmt::Write;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use activities::worker::Worker;
 use fincore_tests::crash::{Crash, CrashStore};
+use fincore_tests::database::TestDatabase;
+use fincore_tests::stage::{Crashed, InProcess, Stage, play};
 use fincore_tests::world::{self, BACKOFF, LEASE, World};
 use serde_json::json;
 use workflow::definition::State;
@@ -12,6 +16,8 @@ use workflow::event::Event;
 use workflow::port::gateway::Operation;
 use workflow::port::queue::Wake;
 use workflow::port::store::Store;
+
+use crate::scenarios::{named, on_a_site};
 
 /// More writes than any of the flows below has.
 const MOST_WRITES: i64 = 20;
@@ -79,6 +85,54 @@ async fn crash_everywhere(world: World, payment_method: &str, capture_method: &s
     }
     assert!(crashes >= 10, "only {crashes} crashes were injected");
     world.finish().await;
+}
+
+/// Kills whoever works at each of these writes of a scenario, the last of which is its last; somebody else goes on.
+/// Returns the histories.
+async fn workers_crash(stage: &dyn Stage, scenario: &str, writes: RangeInclusive<u32>) -> String {
+    let mut histories = String::new();
+    for crash in [Crash::BeforeWrite, Crash::AfterWrite] {
+        for write in *writes.start()..=*writes.end() + 1 {
+            stage.crash_at(crash, write).await;
+            let id = play(stage, named(scenario)).await;
+            let expected = if writes.contains(&write) { Crashed::Yes } else { Crashed::No };
+            assert_eq!(stage.spare().await, expected, "{crash:?} {write}");
+            stage.agree(id).await;
+            writeln!(histories, "{scenario}, {crash:?} {write}:\n{}", stage.ledger(id).await).unwrap();
+        }
+    }
+    histories
+}
+
+/// Where the function dies, a worker in this process dies too, and their histories are the same.
+async fn functions_crash(scenario: &str, writes: RangeInclusive<u32>) {
+    let database = TestDatabase::sqlite();
+    let in_process = InProcess::of(World::over(database.store().await).await);
+    let expected = workers_crash(&in_process, scenario, writes.clone()).await;
+    on_a_site(async |stage| assert_eq!(workers_crash(stage, scenario, writes).await, expected)).await;
+    in_process.world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_dies_at_any_write_of_an_automatic_charge_changes_nothing() {
+    functions_crash("good_card", 1..=4).await;
+}
+
+// Up to being authorized, or accepted, all charges are alike.
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_dies_at_any_later_write_of_a_captured_charge_changes_nothing() {
+    functions_crash("captured_in_part", 4..=5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_dies_at_any_later_write_of_a_canceled_charge_changes_nothing() {
+    functions_crash("canceled", 4..=5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_dies_at_any_later_write_of_a_charge_driven_by_webhooks_changes_nothing() {
+    functions_crash("webhook", 4..=5).await;
 }
 
 crate::on_each_store! {

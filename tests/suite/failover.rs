@@ -15,7 +15,7 @@ use workflow::port::gateway::{News, Notification, Outcome};
 use workflow::port::queue::Wake;
 use workflow::port::store::LetterFilter;
 
-use crate::charges::pretty;
+use crate::scenarios::pretty;
 
 /// The second account's card that works.
 const GOOD: &str = "pm_card_visa";

@@ -1,9 +1,11 @@
 //! The PSP fails in every way at every call; the charge ends right, and the money moves once.
 
+use fincore_tests::stage::{Act, InProcess, Scenario, Stage, play};
 use fincore_tests::world::World;
 use sandbox::{Fault, Operation};
-use serde_json::json;
 use workflow::definition::State;
+
+use crate::scenarios::on_a_site;
 
 /// Quick ways to fail, and what they are evidence of: nothing happened, or nobody knows.
 const FAULTS: [(Fault, &str); 8] = [
@@ -17,51 +19,57 @@ const FAULTS: [(Fault, &str); 8] = [
     (Fault::NeverAnswers, "unknown"),
 ];
 
-async fn ends_right(world: &World, operation: Operation, fault: Fault, evidence: &str) {
-    let manual = operation == Operation::Cancel;
-    let id = world.charge("pm_card_visa", if manual { "manual" } else { "automatic" }).await;
-    world.sandbox.fail_next(operation, fault, 1);
-    world.work().await;
-    if manual {
-        world.post(&format!("/v1/charges/{id}/cancel"), &format!("{id}"), &json!({})).await;
-    }
-    world.work_patiently().await;
-    let ledger = world.ledger(id).await;
-    let end = if manual { State::Canceled } else { State::Succeeded };
-    assert_eq!(world.payment(id).await.state, end, "{operation:?} {fault:?}\n{ledger}");
+const CAPTURED: Scenario = Scenario {
+    name: "fault",
+    payment_method: "pm_card_visa",
+    capture_method: "automatic",
+    acts: &[Act::Rests(State::Succeeded)],
+    history: "",
+};
+const VOIDED: Scenario = Scenario {
+    capture_method: "manual",
+    acts: &[Act::Rests(State::Authorized), Act::Posts("cancel", "{}"), Act::Rests(State::Canceled)],
+    ..CAPTURED
+};
+
+async fn ends_right(stage: &dyn Stage, operation: Operation, fault: Fault, evidence: &str) {
+    stage.sandbox().fail_next(operation, fault, 1);
+    let id = play(stage, if operation == Operation::Cancel { &VOIDED } else { &CAPTURED }).await;
+    let ledger = stage.ledger(id).await;
     assert!(ledger.contains(evidence), "{operation:?} {fault:?} should be {evidence}\n{ledger}");
-    world.agree(&world.payment(id).await);
+    stage.agree(id).await;
+}
+
+async fn any_fault_ends_right(stage: &dyn Stage, operation: Operation) {
+    for (fault, evidence) in FAULTS {
+        ends_right(stage, operation, fault, evidence).await;
+    }
+    if matches!(operation, Operation::Confirm | Operation::Capture) {
+        ends_right(stage, operation, Fault::SlowDrip, "unknown").await;
+    }
+}
+
+async fn in_one_process(world: World, operation: Operation) {
+    let stage = InProcess::of(world);
+    any_fault_ends_right(&stage, operation).await;
+    stage.world.finish().await;
 }
 
 crate::on_each_store! {
     async fn any_fault_while_registering_ends_right(world: World) {
-        for (fault, evidence) in FAULTS {
-            ends_right(&world, Operation::Create, fault, evidence).await;
-        }
-        world.finish().await;
+        in_one_process(world, Operation::Create).await;
     }
 
     async fn any_fault_while_authorizing_ends_right(world: World) {
-        for (fault, evidence) in FAULTS {
-            ends_right(&world, Operation::Confirm, fault, evidence).await;
-        }
-        ends_right(&world, Operation::Confirm, Fault::SlowDrip, "unknown").await;
-        world.finish().await;
+        in_one_process(world, Operation::Confirm).await;
     }
 
     async fn any_fault_while_capturing_ends_right(world: World) {
-        for (fault, evidence) in FAULTS {
-            ends_right(&world, Operation::Capture, fault, evidence).await;
-        }
-        ends_right(&world, Operation::Capture, Fault::SlowDrip, "unknown").await;
-        world.finish().await;
+        in_one_process(world, Operation::Capture).await;
     }
 
     async fn any_fault_while_voiding_ends_right(world: World) {
-        for (fault, evidence) in FAULTS {
-            ends_right(&world, Operation::Cancel, fault, evidence).await;
-        }
-        world.finish().await;
+        in_one_process(world, Operation::Cancel).await;
     }
 
     async fn a_fault_while_asking_is_asked_again(world: World) {
@@ -102,5 +110,30 @@ crate::on_each_store! {
         }
         assert_eq!(world.payment(id).await.state, State::InReview, "{}", world.ledger(id).await);
         world.finish().await;
+    }
+}
+
+/// The same faults, with PostgreSQL, SQS and the function.
+mod lambda {
+    use super::{Operation, any_fault_ends_right, on_a_site};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn any_fault_while_registering_ends_right() {
+        on_a_site(async |stage| any_fault_ends_right(stage, Operation::Create).await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn any_fault_while_authorizing_ends_right() {
+        on_a_site(async |stage| any_fault_ends_right(stage, Operation::Confirm).await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn any_fault_while_capturing_ends_right() {
+        on_a_site(async |stage| any_fault_ends_right(stage, Operation::Capture).await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn any_fault_while_voiding_ends_right() {
+        on_a_site(async |stage| any_fault_ends_right(stage, Operation::Cancel).await).await;
     }
 }

@@ -29,7 +29,7 @@ crate::on_each_store! {
         assert_eq!(before.key_use.map(|used| used.activity), Some(Activity::Authorize));
         world.clock.skip(FORGOTTEN);
         world.work().await;
-        crate::charges::pretty(&world.ledger(id).await, "
+        crate::scenarios::pretty(&world.ledger(id).await, "
              1  client   started           created
              2  worker   attempt_started   created → authorizing
              3  worker   not_sent          authorizing

@@ -101,6 +101,7 @@ mod refunds;
 mod requests;
 mod routes;
 mod sandbox_scenarios;
+mod scenarios;
 mod settlements;
 mod shared_conformance;
 mod shared_redis;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use activities::outbound::sender::Sender;
 use activities::outbound::{Deliverer, OutboundOptions};
+use fincore_tests::books::refund_at_the_psp;
 use fincore_tests::world::World;
 use jiff::SignedDuration;
 use reqwest::StatusCode;
@@ -114,7 +115,7 @@ crate::on_each_store! {
         let refunded = world.charge("pm_card_visa", "automatic").await;
         world.work().await;
         let reference = world.payment(refunded).await.psp_reference.unwrap();
-        world.refund_at_the_psp(&reference, 500).await;
+        refund_at_the_psp(&world.sandbox, &reference, 500).await;
         for event in world.events(refunded).await {
             world.deliver(&event).await;
         }

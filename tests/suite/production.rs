@@ -14,7 +14,7 @@ use workflow::ids::PaymentId;
 use crate::plan;
 
 /// A site with a function, ready to be charged.
-async fn site(webhooks: Webhooks) -> Option<(TestDatabase, Site)> {
+pub(crate) async fn site(webhooks: Webhooks) -> Option<(TestDatabase, Site)> {
     site_with(webhooks, plan(Workers::Lambda, None, webhooks).visibility_s).await
 }
 
@@ -35,30 +35,6 @@ fn captured_once(site: &Site, ids: &[PaymentId]) {
             ledger.iter().filter(|entry| entry.reference == reference && entry.kind == EntryKind::Captured).count();
         assert_eq!(captures, 1, "{id}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn histories_are_the_same_as_in_one_process() {
-    let Some((_database, lambda)) = site(Webhooks::Lost).await else { return };
-    let Some(database) = TestDatabase::postgres().await else { return };
-    let inside = Site::build(&database, plan(Workers::Inside, None, Webhooks::Lost)).await;
-    let running = [lambda.start(), inside.start()];
-    for payment_method in [
-        "pm_card_visa",
-        "pm_card_chargeDeclinedInsufficientFunds",
-        "pm_sandbox_answer_lost",
-        "pm_sandbox_drop_before",
-        "pm_sandbox_error_500_then_ok",
-        "pm_sandbox_throttled_twice",
-        "pm_sandbox_capture_answer_lost",
-        "pm_sandbox_amount_mismatch",
-    ] {
-        let (ours, theirs) = (lambda.charge_with(payment_method).await, inside.charge_with(payment_method).await);
-        lambda.until_ended(&[ours]).await;
-        inside.until_ended(&[theirs]).await;
-        assert_eq!(lambda.ledger(ours).await, inside.ledger(theirs).await, "{payment_method}");
-    }
-    drop(running);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

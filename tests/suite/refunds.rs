@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use fincore_tests::books::refund_at_the_psp;
 use fincore_tests::build;
 use fincore_tests::world::World;
 use reqwest::StatusCode;
@@ -16,7 +17,7 @@ use workflow::ids::PaymentId;
 use workflow::port::gateway::Operation as Call;
 use workflow::port::queue::Wake;
 
-use crate::charges::pretty;
+use crate::scenarios::pretty;
 
 /// A captured charge of 12.00 EUR.
 async fn charged(world: &World, payment_method: &str) -> PaymentId {
@@ -275,7 +276,7 @@ crate::on_each_store! {
              4  worker   attempt_started   reconciling
              5  worker   refunded          reconciling → succeeded
         ");
-        world.refund_at_the_psp(&reference, 300).await;
+        refund_at_the_psp(&world.sandbox, &reference, 300).await;
         world.sandbox.fail_next(Operation::Refund, Fault::DropBefore, 1);
         let second = refund(&world, charge, "s", &json!({"amount": 300})).await;
         world.work_patiently().await;
@@ -297,7 +298,7 @@ crate::on_each_store! {
         // What somebody gives back at the PSP is not ours to give back again.
         let reference = world.payment(charge).await.psp_reference.unwrap();
         let late = refund(&world, charge, "s", &json!({})).await;
-        world.refund_at_the_psp(&reference, 1200).await;
+        refund_at_the_psp(&world.sandbox, &reference, 1200).await;
         world.work_patiently().await;
         assert_eq!(world.payment(late).await.state, State::Failed, "{}", world.ledger(late).await);
         for event in refund_events(&world, charge).await {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use fincore_tests::books::refund_at_the_psp;
 use fincore_tests::world::{LEASE, WEBHOOK_SECRET, World};
 use reqwest::StatusCode;
 use sandbox::EventRecord;
@@ -60,7 +61,7 @@ crate::on_each_store! {
             world.work().await;
             let before: HashSet<_> = world.events(id).await.into_iter().map(|event| event.id).collect();
             let reference = world.payment(id).await.psp_reference.unwrap();
-            world.refund_at_the_psp(&reference, 300).await;
+            refund_at_the_psp(&world.sandbox, &reference, 300).await;
             world.sandbox.settle();
             let mut news: Vec<_> = world.events(id).await.into_iter().filter(|event| !before.contains(&event.id)).collect();
             assert!(news.iter().any(|event| event.kind == "refund.failed"), "{news:?}");

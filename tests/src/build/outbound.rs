@@ -48,7 +48,7 @@ pub fn request_of(merchant_id: MerchantId, key: &str) -> RequestRecord {
         fingerprint: Hash::of(key.as_bytes()),
         payment_id: None,
         status: 201,
-        body: format!("{{\"key\": \"{key}\"}}"),
+        body: Some(format!("{{\"key\": \"{key}\"}}")),
         created_at: at(0),
     }
 }

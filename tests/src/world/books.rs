@@ -1,12 +1,12 @@
 //! What must be true when a test ends: our rows, their histories and the PSP's books tell one story.
 
-use sandbox::EntryKind;
-use workflow::definition::{self, State};
+use workflow::definition;
 use workflow::history;
 use workflow::payment::{Payment, RefundStatus};
 use workflow::port::clock::Clock;
 
 use super::World;
+use crate::books::agree;
 
 impl World {
     /// Ends a test: nothing due, nothing leased, every chain intact, and the PSP's books agree with ours.
@@ -40,21 +40,6 @@ impl World {
 
     /// The PSP's books and our row tell the same story, and the money moved at most once.
     pub fn agree(&self, payment: &Payment) {
-        let reference = payment.id.to_string();
-        let both = self.sandbox.ledger().into_iter().chain(self.other.ledger());
-        let entries: Vec<_> = both.filter(|entry| entry.reference.as_deref() == Some(&reference)).collect();
-        let of = |kind: EntryKind| entries.iter().filter(move |entry| entry.kind == kind);
-        let sum = |kind| of(kind).map(|entry| entry.amount_minor).sum::<i64>();
-        assert!(of(EntryKind::Authorized).count() <= 1, "{reference} was authorized more than once: {entries:?}");
-        assert!(of(EntryKind::Captured).count() <= 1, "{reference} was captured more than once: {entries:?}");
-        if payment.state == State::InReview {
-            return;
-        }
-        let captured = sum(EntryKind::Captured) - sum(EntryKind::CaptureFailed);
-        let refunded = sum(EntryKind::Refunded) - sum(EntryKind::RefundFailed);
-        assert_eq!(captured, payment.amount_captured_minor, "{reference}: {entries:?}");
-        assert_eq!(refunded, payment.amount_refunded_minor, "{reference}: {entries:?}");
-        let held = of(EntryKind::Authorized).count() > of(EntryKind::Voided).count() + of(EntryKind::Captured).count();
-        assert!(!held || !definition::has_ended(payment.state), "{reference} ended and holds money: {entries:?}");
+        agree(payment, self.sandbox.ledger().into_iter().chain(self.other.ledger()));
     }
 }
