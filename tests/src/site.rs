@@ -57,6 +57,8 @@ pub struct Plan<'a> {
     pub webhooks: Webhooks,
     /// For how many seconds a message that was handed out is not handed out again.
     pub visibility_s: u32,
+    /// More settings, of every program.
+    pub env: Vec<(&'static str, String)>,
 }
 
 /// Whether the PSP sends webhooks.
@@ -120,6 +122,7 @@ impl Site {
             ("FINCORE_STRIPE_SECRET_KEY", SECRET_KEY.to_owned()),
             ("FINCORE_STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET.to_owned()),
         ];
+        env.extend(plan.env.iter().cloned());
         let folder = tempfile::tempdir().expect("the machine has room for a folder");
         let (queue, lambda) = queue_and_function(&plan, &mut env, folder.path()).await;
         let program = Program { binary: plan.binary, env };
@@ -285,6 +288,7 @@ async fn queue_and_function(
     env.extend([
         ("FINCORE_QUEUE", "sqs".to_owned()),
         ("FINCORE_SQS_QUEUE_URL", queue.url.clone()),
+        ("FINCORE_SQS_DEAD_LETTER_QUEUE_URL", queue.dead_letter_url.clone()),
         ("FINCORE_AWS_ENDPOINT_URL", emulator.url().to_owned()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "test".to_owned()),

@@ -66,6 +66,7 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
         webhooks,
         // Messages are brought back soon after a worker died; the lease decides when that helps.
         visibility_s: 12,
+        env: Vec::new(),
     }
 }
 
@@ -95,6 +96,7 @@ mod pooler;
 mod processes;
 mod production;
 mod queues;
+mod recoveries;
 mod redis_outages;
 mod redis_processes;
 mod refunds;
