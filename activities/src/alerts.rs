@@ -27,7 +27,7 @@ use log::LogAlert;
 use webhook::{WebhookAlert, WebhookInvalid};
 
 use crate::gateway::accounts::separated;
-use crate::gateway::client::{ClientNotBuilt, Connections};
+use crate::gateway::client::{ClientNotBuilt, Connections, Roots};
 
 /// Letters older than this are not told of. An adapter that is configured today does not pour out last year's, and one
 /// that was down for so long has missed what by now shows otherwise: a review that nobody decides in a day is reported.
@@ -66,12 +66,16 @@ const REMEMBER_PAUSE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// The webhook cannot be used as it is set; says why.
-pub fn adapters(webhook: Option<(&SecretString, &SecretString)>) -> Result<Vec<Arc<dyn Alerter>>, AdaptersInvalid> {
+pub fn adapters(
+    webhook: Option<(&SecretString, &SecretString)>,
+    roots: Roots,
+) -> Result<Vec<Arc<dyn Alerter>>, AdaptersInvalid> {
     let mut adapters: Vec<Arc<dyn Alerter>> = vec![Arc::new(LogAlert)];
     if let Some((url, secrets)) = webhook {
         // Receivers compare the time with theirs, so it is the real one, also where a demo moves its own.
         let clock = Arc::new(SystemClock);
-        let webhook = WebhookAlert::new(&Connections::new()?, url.expose_secret(), &separated(secrets), clock)?;
+        let connections = Connections::trusting(roots)?;
+        let webhook = WebhookAlert::new(&connections, url.expose_secret(), &separated(secrets), clock)?;
         adapters.push(Arc::new(webhook));
     }
     Ok(adapters)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use activities::alerts;
 use activities::gateway::accounts::{self, Purpose};
+use activities::gateway::client::Roots;
 use activities::outbound::Deliverer;
 use activities::outbound::sender::Sender;
 use activities::psps::Psps;
@@ -185,7 +186,7 @@ pub fn deliver(deliverer: Option<Deliverer>, stop: &CancellationToken) -> JoinHa
 /// Who is told of charges that need a person: always the log, and whom the settings name.
 fn alerters(settings: &Settings) -> anyhow::Result<Vec<Arc<dyn Alerter>>> {
     let webhook = settings.alert_webhook_url.as_ref().zip(settings.alert_webhook_secret.as_ref());
-    let mut adapters = alerts::adapters(webhook).context("cannot send alerts as configured")?;
+    let mut adapters = alerts::adapters(webhook, Roots::Machine).context("cannot send alerts as configured")?;
     if let Some(queue) = settings.dead_letter_queue() {
         adapters.push(Arc::new(queue));
     }
@@ -210,7 +211,7 @@ pub fn psps(
     clock: &Arc<dyn Clock>,
     shared: &Shared,
 ) -> anyhow::Result<Arc<Psps>> {
-    Ok(Arc::new(accounts::psps(&psp_accounts(settings), purpose, clock)?.among(&shared.breakers)))
+    Ok(Arc::new(accounts::psps(&psp_accounts(settings), purpose, Roots::Machine, clock)?.among(&shared.breakers)))
 }
 
 /// All accounts of the settings, the one of the settings `stripe_…` among them.

@@ -43,7 +43,7 @@ async fn merchant(site: Arc<Site>, receiver: Arc<Receiver>, seed: u64) {
         for event in &received[seen..] {
             if event.body["type"] == "charge.authorized" {
                 let id = event.body["data"]["object"]["id"].as_str().unwrap();
-                site.post(&format!("/v1/charges/{id}/capture"), event.header("webhook-id"), &json!({})).await;
+                site.insist(&format!("/v1/charges/{id}/capture"), event.header("webhook-id"), &json!({})).await;
             }
         }
         seen = received.len();
@@ -62,7 +62,7 @@ fincore_tests::on_each_database! {
         site.program.env.push(("FINCORE_ALLOW_LOOPBACK_ENDPOINTS", "true".to_owned()));
         let (site, receiver) = (Arc::new(site), Arc::new(Receiver::start().await));
         let mut running = site.start();
-        let endpoint = site.post("/v1/webhook_endpoints", "listen", &json!({"url": receiver.url()})).await;
+        let endpoint = site.insist("/v1/webhook_endpoints", "listen", &json!({"url": receiver.url()})).await;
         let acting = tokio::spawn(merchant(Arc::clone(&site), Arc::clone(&receiver), seed)).abort_handle();
         let clients: Vec<_> = (0..CHARGES)
             .map(|number| {

@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use activities::alerts;
 use activities::gateway::accounts::{self, Purpose};
+use activities::psps::Psps;
 use anyhow::Context;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
+use workflow::port::alert::Alerter;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::shared::Shared;
 use workflow_aws::alerts::{DeadLetterQueue, TopicAlert};
@@ -58,23 +60,46 @@ async fn run(change: impl FnOnce(Parts) -> Parts) -> anyhow::Result<()> {
     lambda_runtime::run(service_fn(answer)).await.map_err(|error| anyhow::anyhow!("the runtime API failed: {error}"))
 }
 
+/// Opens what the function is made of. The database is far away, so it is called first, and the rest is made ready while
+/// it answers.
 async fn open(settings: &Settings) -> anyhow::Result<Parts> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let shared = match &settings.redis {
-        Some(redis) => Shared::all_in(Arc::new(RedisShared::open(redis.clone(), Arc::clone(&clock))?)),
-        None => Shared::alone(Arc::clone(&clock)),
-    };
-    let psps = Arc::new(accounts::psps(&settings.psps, Purpose::Calls, &clock)?.among(&shared.breakers));
-    let store = PostgresStore::connect(settings.database()).await.context("cannot open PostgreSQL")?;
-    let queue = Arc::new(SqsQueue::open(settings.sqs.clone(), Listening::No));
-    let webhook = settings.alert_webhook.as_ref().map(|(url, secrets)| (url, secrets));
-    let mut alerts = alerts::adapters(webhook).context("cannot send alerts as configured")?;
-    if let Some(queue) = &settings.dead_letter_queue {
-        alerts.push(Arc::new(DeadLetterQueue::new(queue.clone())));
+    let (store, rest) = tokio::join!(PostgresStore::connect(settings.database()), async { Rest::open(settings) });
+    let Rest { psps, alerts, shared, clock } = rest?;
+    Ok(Parts {
+        store: Arc::new(store.context("cannot open PostgreSQL")?),
+        queue: Arc::new(SqsQueue::open(settings.sqs.clone(), Listening::No)),
+        psps,
+        clock,
+        moves: shared.moves,
+        alerts,
+        name: settings.name.clone(),
+    })
+}
+
+/// What is opened without waiting for anybody.
+struct Rest {
+    psps: Arc<Psps>,
+    alerts: Vec<Arc<dyn Alerter>>,
+    shared: Shared,
+    clock: Arc<dyn Clock>,
+}
+
+impl Rest {
+    fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let shared = match &settings.redis {
+            Some(redis) => Shared::all_in(Arc::new(RedisShared::open(redis.clone(), Arc::clone(&clock))?)),
+            None => Shared::alone(Arc::clone(&clock)),
+        };
+        let psps = accounts::psps(&settings.psps, Purpose::Calls, settings.roots, &clock)?.among(&shared.breakers);
+        let webhook = settings.alert_webhook.as_ref().map(|(url, secrets)| (url, secrets));
+        let mut alerts = alerts::adapters(webhook, settings.roots).context("cannot send alerts as configured")?;
+        if let Some(queue) = &settings.dead_letter_queue {
+            alerts.push(Arc::new(DeadLetterQueue::new(queue.clone())));
+        }
+        if let Some((topic, endpoint_url)) = &settings.alert_sns_topic {
+            alerts.push(Arc::new(TopicAlert::new(topic, endpoint_url.clone())));
+        }
+        Ok(Self { psps: Arc::new(psps), alerts, shared, clock })
     }
-    if let Some((topic, endpoint_url)) = &settings.alert_sns_topic {
-        alerts.push(Arc::new(TopicAlert::new(topic, endpoint_url.clone())));
-    }
-    let (moves, name) = (shared.moves, settings.name.clone());
-    Ok(Parts { store: Arc::new(store), queue, psps, clock, moves, alerts, name })
 }

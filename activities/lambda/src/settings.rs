@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use activities::gateway::accounts::{Account, with_environment};
+use activities::gateway::client::Roots;
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use workflow_aws::sqs::SqsOptions;
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     /// Where the fast state is that processes share, if anywhere.
     pub(crate) redis: Option<RedisOptions>,
     pub(crate) psps: BTreeMap<String, Account>,
+    /// Whose word is taken for who a PSP is.
+    pub(crate) roots: Roots,
     /// A webhook that is told of charges that need a person, beside the log: its URL and its secrets.
     pub(crate) alert_webhook: Option<(SecretString, SecretString)>,
     pub(crate) dead_letter_queue: Option<SqsOptions>,
@@ -80,6 +83,11 @@ impl Settings {
                 }
             }),
             psps: psps(variable)?,
+            // Reading the machine's takes longer than everything else in a cold start. Who has others says so.
+            roots: match (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")) {
+                (None, None) => Roots::Bundled,
+                (Some(_), _) | (_, Some(_)) => Roots::Machine,
+            },
             alert_webhook,
             dead_letter_queue: variable("FINCORE_SQS_DEAD_LETTER_QUEUE_URL")
                 .map(|url| SqsOptions::new(url, variable("FINCORE_AWS_ENDPOINT_URL"))),
@@ -147,6 +155,14 @@ mod tests {
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_POOLER", "session")]).contains("none or transaction"));
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_CONNECTIONS", "1")]).contains("from 2 to 100"));
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_ALERT_WEBHOOK_URL", "https://a.example/")]).contains("go together"));
+    }
+
+    #[test]
+    fn certificates_that_somebody_names_are_trusted_instead_of_the_bundled_ones() {
+        assert_eq!(read(&[DATABASE, QUEUE]).unwrap().roots, Roots::Bundled);
+        for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            assert_eq!(read(&[DATABASE, QUEUE, (variable, "/opt/ours")]).unwrap().roots, Roots::Machine);
+        }
     }
 
     #[test]

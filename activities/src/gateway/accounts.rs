@@ -14,7 +14,7 @@ use workflow::port::gateway::{Gateway, LONGEST_KEY};
 use workflow::port::store::Mode;
 
 use super::breaker::BreakerPolicy;
-use super::client::{self, ClientNotBuilt, Connections, PspClient};
+use super::client::{self, ClientNotBuilt, Connections, PspClient, Roots};
 use super::{adyen, stripe};
 use crate::psps::{Psp, Psps};
 
@@ -172,9 +172,10 @@ type Wrong = Box<dyn Error + Send + Sync>;
 pub fn psps(
     accounts: &BTreeMap<String, Account>,
     purpose: Purpose,
+    roots: Roots,
     clock: &Arc<dyn Clock>,
 ) -> Result<Psps, AccountUnusable> {
-    let connections = Connections::new()?;
+    let connections = Connections::trusting(roots)?;
     let psps = accounts.iter().map(|(name, account)| {
         account.mode(name)?;
         let (gateway, account) =

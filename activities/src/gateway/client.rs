@@ -46,19 +46,40 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 #[error("the HTTP client for PSPs could not be built")]
 pub struct ClientNotBuilt(#[source] pub(crate) reqwest::Error);
 
+/// Whose word is taken for who a server is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Roots {
+    /// The machine's: a bundle and hundreds of files, or what `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead.
+    Machine,
+    /// Mozilla's, as they were when this program was built. For programs that are started often, and updated often.
+    Bundled,
+}
+
 /// Connections to PSPs: built once, they can be shared by the clients of several accounts.
 #[derive(Clone, Debug)]
 pub struct Connections(reqwest::Client);
 
 impl Connections {
-    /// Builds them; none is open yet.
+    /// Builds them; none is open yet. They trust whom the machine trusts.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new() -> Result<Self, ClientNotBuilt> {
+        Self::trusting(Roots::Machine)
+    }
+
+    /// The same with other roots.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn trusting(roots: Roots) -> Result<Self, ClientNotBuilt> {
         // Whoever was first has installed a provider; reqwest uses that one, so an error here means nothing.
         let _already = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
+        let builder = match roots {
+            Roots::Machine => reqwest::Client::builder(),
+            Roots::Bundled => reqwest::Client::builder().tls_backend_preconfigured(bundled()),
+        };
+        builder
             .user_agent(concat!("FinCore/", env!("CARGO_PKG_VERSION")))
             .http1_only()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -78,6 +99,12 @@ impl Connections {
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.0
     }
+}
+
+/// TLS as reqwest sets it up for HTTP/1.1, with the roots that are in this program.
+fn bundled() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 
 /// The client of one PSP account: connections, the account's credentials and its circuit breaker.

@@ -278,3 +278,21 @@ async fn declines_and_throttling_never_open_the_breaker() {
         assert_eq!(send(&client).await.unwrap().status, status);
     }
 }
+
+#[tokio::test]
+async fn a_server_that_nobody_vouches_for_is_not_spoken_to_whichever_roots_are_trusted() {
+    // It speaks no TLS at all, so that there is no certificate to be made; what matters is that nothing was sent.
+    let (url, count) = raw(|mut stream| async move {
+        let mut hello = [0; 1];
+        stream.read_exact(&mut hello).await.unwrap();
+        assert_eq!(hello, [22], "a TLS handshake, and not the request");
+    })
+    .await;
+    for (number, roots) in [Roots::Machine, Roots::Bundled].into_iter().enumerate() {
+        let account = Account::bearer("psp", &url.replace("http://", "https://"), SECRET.into()).unwrap();
+        let connections = Connections::trusting(roots).unwrap();
+        let client = PspClient::sharing(&connections, account, Arc::new(NoonClock), BreakerPolicy::default());
+        assert!(matches!(send(&client).await.unwrap_err(), Outcome::NotSent { .. }), "{roots:?}");
+        assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), number + 1);
+    }
+}
