@@ -5,6 +5,7 @@
 
 mod list;
 mod redrive;
+mod returned;
 mod show;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use fincore_tests::database::TestDatabase;
 use fincore_tests::process::{Printed, Program};
 use fincore_tests::world::World;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use workflow::decide::Decided;
 use workflow::definition::State;
 use workflow::engine::operator::Redriven;
@@ -83,6 +84,39 @@ fincore_tests::on_each_database! {
         world.finish().await;
     }
 
+    async fn a_run_stops_when_a_charge_comes_back_with_what_none_of_them_had(database: TestDatabase) {
+        let world = World::over(database.store().await).await;
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            ids.push(exhausted(&world, DISAGREES).await);
+        }
+        let (worker, stop) = (world.worker.clone(), CancellationToken::new());
+        let working = tokio::spawn({
+            let stop = stop.clone();
+            async move { worker.run(stop).await }
+        });
+        let run = |rate: &'static str| {
+            let dlq = Dlq::of(&database);
+            tokio::task::spawn_blocking(move || dlq.run(&["redrive", "--all", "--why", "it is back", "--rate", rate]))
+        };
+        let stopped = run("1/s").await.unwrap();
+        assert!(!stopped.is_success, "not all were reached");
+        for part in ["came back with what none of them had: amounts_disagree after amounts_disagree", "not reached"] {
+            assert!(stopped.text.contains(part), "{part} is not in\n{}", stopped.text);
+        }
+        let mut left = 0;
+        for id in &ids {
+            left += usize::from(world.store.dead_letters_of(*id, 10).await.unwrap().len() == 1);
+        }
+        assert!((1..4).contains(&left), "{}", stopped.text);
+        // Whoever has seen that runs it again: now some of them had it.
+        let again = run("2/s").await.unwrap();
+        let all = format!("{left} of 4 redriven, {} refused.", 4 - left);
+        assert!(again.text.contains(&all) && !again.text.contains("stopped"), "{}", again.text);
+        stop.cancel();
+        working.await.unwrap();
+    }
+
     async fn what_a_person_has_decided_is_redriven_by_name_or_by_reason(database: TestDatabase) {
         let world = World::over(database.store().await).await;
         let dlq = Dlq::of(&database);
@@ -128,17 +162,21 @@ fincore_tests::on_each_database! {
 async fn waiting(world: &World) -> (PaymentId, PaymentId) {
     let disagrees = world.charge(DISAGREES, "automatic").await;
     world.work().await;
+    assert_eq!(world.payment(disagrees).await.state, State::InReview, "{}", world.ledger(disagrees).await);
+    (exhausted(world, "pm_card_visa").await, disagrees)
+}
+
+/// A charge whose retries are exhausted. The PSP is well again.
+async fn exhausted(world: &World, payment_method: &str) -> PaymentId {
     world.sandbox.fail_next(sandbox::Operation::Create, sandbox::Fault::Throttled, 1_000);
-    let exhausted = world.charge("pm_card_visa", "automatic").await;
+    let id = world.charge(payment_method, "automatic").await;
     for _ in 0..40 {
         world.clock.skip(Duration::from_mins(5));
         world.work().await;
     }
     world.sandbox.fail_next(sandbox::Operation::Create, sandbox::Fault::Throttled, 0);
-    for id in [disagrees, exhausted] {
-        assert_eq!(world.payment(id).await.state, State::InReview, "{}", world.ledger(id).await);
-    }
-    (exhausted, disagrees)
+    assert_eq!(world.payment(id).await.state, State::InReview, "{}", world.ledger(id).await);
+    id
 }
 
 /// The program on a database.

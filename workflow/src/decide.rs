@@ -15,7 +15,7 @@ use crate::payment::{FailureCategory, KeyUse, Payment};
 
 use absorb::{absorb, is_counted, is_told_again, renew_key};
 
-pub use review::{DeadLetter, Decided, Redriving, ReviewReason};
+pub use review::{DeadLetter, Decided, Redriving, ReviewReason, Signature};
 
 /// Attempts that did not reach the PSP, after which another account may be tried.
 const ATTEMPTS_BEFORE_ELSEWHERE: i32 = 2;

@@ -1,6 +1,7 @@
 //! `fincore dlq redrive`: sends charges back to work, one by one and not too fast.
 //!
-//! A run takes what waits when it begins. What comes back during the run waits again, for a person, not for the run.
+//! A run takes what waits when it begins. What comes back during the run waits again, for a person, not for the run; and
+//! when a charge that was chosen by a filter comes back with a kind of failure that none of them had, the run stops.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use workflow::port::store::{LetterScope, Store};
 use workflow_aws::sqs::{Listening, SqsQueue};
 
 use super::Pages;
+use super::returned::Returned;
 use super::show::would;
 use crate::app::{self, Schema, Workers};
 use crate::args::dlq;
@@ -34,7 +36,7 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
     }
     let settings = Settings::read(knobs)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
-    let (charges, left) = chosen(&store, order).await?;
+    let Chosen { charges, left, mut returned } = chosen(&store, order).await?;
     // A redrive calls no PSP, so it needs no account's secrets.
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shared = app::shared(&settings, Workers::Elsewhere, &clock)?;
@@ -53,12 +55,17 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
         if !order.dry_run {
             pace.tick().await;
         }
-        let done = run.one(*id).await;
+        let done = match new_failure(&mut returned).await {
+            Some(stopped) => stopped,
+            None => run.one(*id).await,
+        };
         bar.suspend(|| println!("{id}  {}", done.told()));
         bar.inc(1);
         counts.add(&done);
-        if let Done::Stopped(_) = done {
-            break;
+        match (&done, &mut returned) {
+            (Done::Stopped(_), _) => break,
+            (Done::Redriven(_), Some(returned)) if !order.dry_run => returned.redriven(*id),
+            (Done::Redriven(_) | Done::Refused(_), _) => {}
         }
     }
     bar.finish_and_clear();
@@ -75,25 +82,48 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
     Ok(if counts.redriven == charges.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The charges of a run.
+struct Chosen {
+    charges: Vec<PaymentId>,
+    left: Left,
+    /// What comes back of them, where a filter chose them. Who names charges has looked at them.
+    returned: Option<Returned>,
+}
+
 /// The charges that are meant, and whether more than fit this run wait.
-async fn chosen(store: &Arc<dyn Store>, order: &dlq::Redrive) -> anyhow::Result<(Vec<PaymentId>, Left)> {
+async fn chosen(store: &Arc<dyn Store>, order: &dlq::Redrive) -> anyhow::Result<Chosen> {
     if !order.charges.is_empty() {
-        return Ok((order.charges.clone(), Left::None));
+        return Ok(Chosen { charges: order.charges.clone(), left: Left::None, returned: None });
     }
     let filter = order.select.filter(LetterScope::Open, SystemClock.now());
     let mut pages = Pages::of(Arc::clone(store), filter);
-    let mut charges = Vec::new();
+    let (mut letters, mut left) = (Vec::new(), Left::None);
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
-            return Ok((charges, Left::None));
+            break;
         }
-        for row in page {
-            if charges.len() == MAX_CHARGES {
-                return Ok((charges, Left::Some));
-            }
-            charges.push(row.payment_id);
+        letters.extend(page);
+        if letters.len() > MAX_CHARGES {
+            letters.truncate(MAX_CHARGES);
+            left = Left::Some;
+            break;
         }
+    }
+    let charges = letters.iter().map(|row| row.payment_id).collect();
+    Ok(Chosen { charges, left, returned: Some(Returned::watch(store, &letters)) })
+}
+
+/// Why the run stops before the next charge, if it does.
+async fn new_failure(returned: &mut Option<Returned>) -> Option<Done> {
+    match returned.as_mut()?.new_failure().await {
+        Ok(None) => None,
+        Ok(Some(row)) => Some(Done::Stopped(format!(
+            "{} came back with what none of them had: {}; look at it first: fincore dlq show {0}",
+            row.payment_id,
+            row.letter.signature()
+        ))),
+        Err(error) => Some(Done::Stopped(error.to_string())),
     }
 }
 
@@ -124,7 +154,7 @@ enum Done {
     Redriven(String),
     /// It stays where it is; says why.
     Refused(String),
-    /// The database did not answer, and would not for the others.
+    /// The database did not answer, and would not for the others; or something new happens to those that went before.
     Stopped(String),
 }
 

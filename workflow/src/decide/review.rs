@@ -1,5 +1,7 @@
 //! Why a payment goes to a person, what the person is told, and what sending it back to work would mean.
 
+use std::fmt;
+
 use serde_json::Value;
 use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
@@ -34,10 +36,41 @@ impl DeadLetter {
         };
         line.chars().take(MAX_TOLD).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
     }
+
+    /// Which kind of failure this is.
+    #[must_use]
+    pub fn signature(&self) -> Signature {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let event = text(&self.last_error["event"]).unwrap_or_default();
+        // Of what is unknown the reason is one of few words; where nothing was sent it is a sentence.
+        let code = if event == <&str>::from(EventKind::Unknown) {
+            text(&self.last_error["why"])
+        } else {
+            text(&self.last_error["failure"]["code"])
+        };
+        Signature { reason: self.reason, event, code }
+    }
+}
+
+/// What tells one kind of failure from another, for those who look at many dead letters at a time.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Signature {
+    reason: ReviewReason,
+    /// The last error's event.
+    event: String,
+    /// Its code, where it has one.
+    code: Option<String>,
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after {}", self.reason, self.event)?;
+        self.code.as_ref().map_or(Ok(()), |code| write!(f, " ({code})"))
+    }
 }
 
 /// Why a person has to look, in one word.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Display, EnumIter, EnumString, IntoStaticStr)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Display, EnumIter, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum ReviewReason {
     /// The retry policy allows no further attempt.
