@@ -1,12 +1,13 @@
 //! A store whose process dies at a chosen write: before it, so that nothing was stored, or right after it, so that
 //! nobody learned of it. From then on it answers nobody, as a dead process does; where the process is one of its own, it
-//! does die. It counts how often it is read.
+//! does die. It counts how often it is read and what it
+//! is told together.
 
 mod outbound;
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -60,6 +61,8 @@ pub struct CrashStore {
     pub loads: AtomicUsize,
     /// How often it was asked for anything that concerns payments and requests.
     pub calls: AtomicUsize,
+    /// How many payments each update moved together.
+    pub updates: Mutex<Vec<usize>>,
 }
 
 impl CrashStore {
@@ -82,6 +85,7 @@ impl CrashStore {
             died: CancellationToken::new(),
             loads: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
+            updates: Mutex::default(),
         })
     }
 
@@ -127,6 +131,7 @@ impl Store for CrashStore {
     }
 
     async fn update(&self, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
+        self.updates.lock().unwrap_or_else(PoisonError::into_inner).push(batch.len());
         self.write(self.inner.update(batch)).await
     }
 

@@ -73,6 +73,7 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
 mod alerts;
 mod api_keys;
 mod aws_alerts;
+mod batches;
 mod charges;
 mod crashes;
 mod dlq;
