@@ -3,6 +3,7 @@
 //! A run takes what waits when it begins. What comes back during the run waits again, for a person, not for the run; and
 //! when a charge that was chosen by a filter comes back with a kind of failure that none of them had, the run stops.
 
+use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,31 +49,38 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
         decided: if order.decided { Decided::Yes } else { Decided::No },
     };
     let run = Run { engine: &engine, redrive: &redrive, dry: order.dry_run };
-    let mut counts = Counts::default();
+    let (mut counts, mut redriven) = (Counts::default(), HashSet::new());
+    let mut waiting: HashSet<PaymentId> = charges.iter().copied().collect();
     let bar = progress(charges.len());
     let mut pace = tokio::time::interval(Duration::from_secs(1) / order.rate.get());
     for id in &charges {
         if !order.dry_run {
             pace.tick().await;
         }
-        let done = match new_failure(&mut returned).await {
+        let done = match new_failure(&mut returned, &redriven).await {
             Some(stopped) => stopped,
             None => run.one(*id).await,
         };
         bar.suspend(|| println!("{id}  {}", done.told()));
         bar.inc(1);
         counts.add(&done);
-        match (&done, &mut returned) {
-            (Done::Stopped(_), _) => break,
-            (Done::Redriven(_), Some(returned)) if !order.dry_run => returned.redriven(*id),
-            (Done::Redriven(_) | Done::Refused(_), _) => {}
+        match done {
+            Done::Redriven(_) => {
+                redriven.insert(*id);
+                waiting.remove(id);
+            }
+            Done::NotWaiting(_) => drop(waiting.remove(id)),
+            Done::Refused(_) => {}
+            Done::Stopped(_) => break,
         }
     }
     bar.finish_and_clear();
     queue.close().await;
     if let Some(dead_letters) = settings.dead_letter_queue().filter(|_| !order.dry_run) {
         let carrier = SqsQueue::open(settings.sqs(), Listening::No);
-        let moved = dead_letters.move_back(&carrier, |id| order.all || charges.contains(&id)).await;
+        // The message of a charge that still waits stays where people look for it.
+        let is_meant = |id| charges.contains(&id) || (order.all && matches!(left, Left::None));
+        let moved = dead_letters.move_back(&carrier, |id| is_meant(id) && !waiting.contains(&id)).await;
         println!(
             "{} messages moved from the dead-letter queue back to the queue.",
             moved.context("the dead-letter queue did not answer; run this again, it is safe to")?
@@ -115,8 +123,8 @@ async fn chosen(store: &Arc<dyn Store>, order: &dlq::Redrive) -> anyhow::Result<
 }
 
 /// Why the run stops before the next charge, if it does.
-async fn new_failure(returned: &mut Option<Returned>) -> Option<Done> {
-    match returned.as_mut()?.new_failure().await {
+async fn new_failure(returned: &mut Option<Returned>, redriven: &HashSet<PaymentId>) -> Option<Done> {
+    match returned.as_mut()?.new_failure(redriven).await {
         Ok(None) => None,
         Ok(Some(row)) => Some(Done::Stopped(format!(
             "{} came back with what none of them had: {}; look at it first: fincore dlq show {0}",
@@ -152,6 +160,8 @@ struct Run<'a> {
 enum Done {
     /// It is on its way, or would be; says how.
     Redriven(String),
+    /// It waits for nobody, any more perhaps.
+    NotWaiting(String),
     /// It stays where it is; says why.
     Refused(String),
     /// The database did not answer, and would not for the others; or something new happens to those that went before.
@@ -163,9 +173,8 @@ impl Run<'_> {
         let done = if self.dry { self.plan(id).await } else { self.send(id).await };
         done.unwrap_or_else(|error| match &error {
             EngineError::Store(cause) => Done::Stopped(format!("{error}: {cause}")),
-            EngineError::NotFound
-            | EngineError::Illegal { .. }
-            | EngineError::KeyReused
+            EngineError::NotFound | EngineError::Illegal { .. } => Done::NotWaiting(error.to_string()),
+            EngineError::KeyReused
             | EngineError::KeyInUse
             | EngineError::Contended
             | EngineError::UnknownVersion(_) => Done::Refused(error.to_string()),
@@ -199,7 +208,7 @@ impl Done {
     fn told(&self) -> String {
         match self {
             Self::Redriven(how) => how.clone(),
-            Self::Refused(why) => format!("refused: {why}"),
+            Self::NotWaiting(why) | Self::Refused(why) => format!("refused: {why}"),
             Self::Stopped(why) => format!("stopped: {why}"),
         }
     }
@@ -216,7 +225,7 @@ impl Counts {
     fn add(&mut self, done: &Done) {
         match done {
             Done::Redriven(_) => self.redriven += 1,
-            Done::Refused(_) => self.refused += 1,
+            Done::NotWaiting(_) | Done::Refused(_) => self.refused += 1,
             Done::Stopped(_) => self.stopped += 1,
         }
     }

@@ -23,7 +23,6 @@ pub(super) struct Returned {
     store: Arc<dyn Store>,
     known: HashSet<Signature>,
     since: Timestamp,
-    redriven: HashSet<PaymentId>,
     looked_at: Instant,
 }
 
@@ -32,17 +31,15 @@ impl Returned {
     pub(super) fn watch(store: &Arc<dyn Store>, letters: &[DeadLetterRow]) -> Self {
         let known = letters.iter().map(|row| row.letter.signature()).collect();
         let (since, looked_at) = (SystemClock.now(), Instant::now());
-        Self { store: Arc::clone(store), known, since, redriven: HashSet::new(), looked_at }
+        Self { store: Arc::clone(store), known, since, looked_at }
     }
 
-    /// Takes note of a charge that was sent back to work.
-    pub(super) fn redriven(&mut self, id: PaymentId) {
-        self.redriven.insert(id);
-    }
-
-    /// A charge of this run that has come back with a kind of failure that none had, if it is time to look and there is
-    /// one.
-    pub(super) async fn new_failure(&mut self) -> Result<Option<DeadLetterRow>, StoreError> {
+    /// One of the charges redriven so far that has come back with a kind of failure that none had, if it is time to look
+    /// and there is one.
+    pub(super) async fn new_failure(
+        &mut self,
+        redriven: &HashSet<PaymentId>,
+    ) -> Result<Option<DeadLetterRow>, StoreError> {
         if self.looked_at.elapsed() < LOOK_EVERY {
             return Ok(None);
         }
@@ -55,7 +52,7 @@ impl Returned {
                 return Ok(None);
             }
             let is_news = |row: &DeadLetterRow| {
-                self.redriven.contains(&row.payment_id) && !self.known.contains(&row.letter.signature())
+                redriven.contains(&row.payment_id) && !self.known.contains(&row.letter.signature())
             };
             if let Some(row) = page.into_iter().find(is_news) {
                 return Ok(Some(row));
