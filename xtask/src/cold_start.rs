@@ -72,7 +72,8 @@ async fn connect(url: &str) -> Result<Duration> {
     Ok(taken)
 }
 
-const HEAD: &str = "                         binary       zip   first poll, median (quickest, slowest)   resident";
+const HEAD: &str =
+    "                         binary       zip   first poll, median (quickest, slowest)   processor (least)   resident";
 
 /// A function that is measured.
 struct Candidate {
@@ -82,6 +83,7 @@ struct Candidate {
     bytes: usize,
     zipped: usize,
     polls: Vec<Duration>,
+    processor: Vec<Duration>,
     resident_kb: Vec<u64>,
 }
 
@@ -90,13 +92,15 @@ impl Candidate {
         let program = package::built(binary);
         let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
         let zipped = package::zip(&bytes)?.len();
-        Ok(Self { name, program, env, bytes: bytes.len(), zipped, polls: Vec::new(), resident_kb: Vec::new() })
+        let (polls, processor, resident_kb) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { name, program, env, bytes: bytes.len(), zipped, polls, processor, resident_kb })
     }
 
     async fn start(&mut self) -> Result<()> {
-        let (poll, resident_kb) = cold_start(&self.program, &self.env).await.context(self.name)?;
-        self.polls.push(poll);
-        self.resident_kb.push(resident_kb);
+        let start = cold_start(&self.program, &self.env).await.context(self.name)?;
+        self.polls.push(start.poll);
+        self.processor.push(start.processor);
+        self.resident_kb.push(start.resident_kb);
         Ok(())
     }
 
@@ -104,8 +108,10 @@ impl Candidate {
         let (quickest, slowest) = (self.polls.iter().min(), self.polls.iter().max());
         let [quickest, slowest] = [quickest, slowest].map(|poll| milliseconds(poll.copied().unwrap_or_default()));
         let poll = format!("{} ms ({quickest}, {slowest})", milliseconds(median(&self.polls)));
+        let least = milliseconds(self.processor.iter().min().copied().unwrap_or_default());
+        let processor = format!("{} ms ({least})", milliseconds(median(&self.processor)));
         format!(
-            "{:<20} {:>10} {:>9}   {poll:<38}   {:>8}",
+            "{:<20} {:>10} {:>9}   {poll:<38}   {processor:<17}   {:>8}",
             self.name,
             package::megabytes(self.bytes),
             package::megabytes(self.zipped),
@@ -114,8 +120,16 @@ impl Candidate {
     }
 }
 
-/// Starts a function against a runtime API that has no work for it: how long it takes to ask, and its memory then.
-async fn cold_start(program: &Path, env: &[(&str, String)]) -> Result<(Duration, u64)> {
+/// What a start has taken when the function asks for work.
+struct Start {
+    poll: Duration,
+    /// Which does not depend on who else is running.
+    processor: Duration,
+    resident_kb: u64,
+}
+
+/// Starts a function against a runtime API that has no work for it.
+async fn cold_start(program: &Path, env: &[(&str, String)]) -> Result<Start> {
     let api = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no free port on the loopback interface")?;
     let mut command = Command::new(program);
     command.env_clear().envs(env.iter().map(|(name, value)| (name, value))).kill_on_drop(true);
@@ -138,8 +152,10 @@ async fn cold_start(program: &Path, env: &[(&str, String)]) -> Result<(Duration,
     let id = child.id().context("it has just polled")?;
     let status = fs::read_to_string(format!("/proc/{id}/status")).context("cannot read its memory")?;
     let resident_kb = resident_kb(&status).context("the kernel tells a process's memory")?;
+    let schedule = fs::read_to_string(format!("/proc/{id}/schedstat")).context("cannot read its processor time")?;
+    let processor = processor(&schedule).context("the kernel tells a process's processor time")?;
     child.kill().await.context("cannot stop it")?;
-    Ok((polled - started, resident_kb))
+    Ok(Start { poll: polled - started, processor, resident_kb })
 }
 
 /// When it polled, and the connection on which it waits for an answer.
@@ -158,6 +174,12 @@ async fn first_poll(api: &TcpListener) -> Result<(Instant, TcpStream)> {
 /// `VmRSS:      4096 kB` in what the kernel says of a process.
 fn resident_kb(status: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// The first of the numbers that the scheduler tells of a process, in nanoseconds: of its first thread, which is the only
+/// one that both functions have.
+fn processor(schedule: &str) -> Option<Duration> {
+    schedule.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
 fn median<T: Copy + Ord + Default>(values: &[T]) -> T {
@@ -185,6 +207,7 @@ mod tests {
         assert_eq!(milliseconds(Duration::from_micros(12_345)), "12.3");
         assert_eq!(ratio(Duration::from_micros(15_100), Duration::from_millis(10)), "1.51");
         assert_eq!(resident_kb("VmPeak:\t  9 kB\nVmRSS:\t    4096 kB\n"), Some(4096));
+        assert_eq!(processor("2440123 1000 7\n"), Some(Duration::from_nanos(2_440_123)));
         assert_eq!(median(&[3, 1, 2]), 2);
     }
 }
