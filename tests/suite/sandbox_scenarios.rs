@@ -24,7 +24,6 @@ use sandbox::scenario::{Aftermath, DisputeKind, On, Outcome, SCENARIOS, Scenario
 use sandbox::{Authentication, EntryKind, Fault, WebhookMode};
 use serde_json::{Value, json};
 use workflow::definition::{self, State};
-use workflow::history;
 use workflow::ids::PaymentId;
 use workflow::port::clock::Clock;
 
@@ -230,9 +229,7 @@ async fn settle(stage: &dyn Stage, id: PaymentId) {
 }
 
 async fn compare(stage: &dyn Stage, id: PaymentId, scenario: &Scenario) -> Result<(), String> {
-    let payment = stage.payment(id).await;
-    let rows = stage.store().history(id).await.unwrap();
-    history::verify(&payment, &rows).expect("the chain is intact");
+    let payment = stage.verified(id).await;
     assert!(!payment.is_leased(), "{id} is still leased");
     let (_, charge) = stage.get(&format!("/v1/charges/{id}")).await;
     if charge["status"] != scenario.ends {
