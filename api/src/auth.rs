@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
@@ -116,7 +116,13 @@ impl Caller {
 
     async fn known_by(hash: Hash, app: &App) -> Result<Option<Self>, Problem> {
         let now = app.engine.now();
-        if let Some(caller) = app.keys.recall(&hash, now) {
+        let recall = || app.keys.recall(&hash, now);
+        if let Some(caller) = recall() {
+            return Ok(Some(caller).filter(|caller| !caller.is_revoked(now)));
+        }
+        // Of many requests that miss the same key at once, one asks the store, and the others know what it learned.
+        let _turn = app.keys.turn_to_look_up(&hash).await;
+        if let Some(caller) = recall() {
             return Ok(Some(caller).filter(|caller| !caller.is_revoked(now)));
         }
         let Some(key) = app.engine.store().api_key(hash).await?.filter(|key| !key.is_revoked(now)) else {
@@ -152,10 +158,12 @@ fn invalid() -> Problem {
 
 /// Writes down that a key is in use, now and then, and without anybody waiting for it.
 fn note_use(app: &App, key: &ApiKey, now: Timestamp) {
-    if key.last_used_at.is_some_and(|at| now.duration_since(at) < USE_NOTED_EVERY) {
+    let is_noted = |at: Timestamp| now.duration_since(at) < USE_NOTED_EVERY;
+    // Many requests may look a key up at the same moment; one of them notes it.
+    if key.last_used_at.is_some_and(is_noted) || !app.keys.begin_note(key.id, now) {
         return;
     }
-    let (store, id) = (std::sync::Arc::clone(app.engine.store()), key.id);
+    let (store, id) = (Arc::clone(app.engine.store()), key.id);
     tokio::spawn(async move {
         if let Err(error) = store.api_key_used(id, now).await {
             tracing::debug!(error = &error as &dyn std::error::Error, key = %id, "use of a key not noted");
@@ -240,12 +248,32 @@ fn bearer(header: &str) -> Option<&str> {
 #[derive(Default)]
 pub(crate) struct KeyCache {
     known: RwLock<HashMap<Hash, (Caller, Timestamp)>>,
+    noted: Mutex<HashMap<ApiKeyId, Timestamp>>,
+    /// Keys that share one are looked up one after the other.
+    lookups: [tokio::sync::Mutex<()>; 32],
 }
 
 impl KeyCache {
     fn recall(&self, hash: &Hash, now: Timestamp) -> Option<Caller> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(hash).filter(|(_, since)| is_believed(*since, now)).map(|(caller, _)| *caller)
+    }
+
+    async fn turn_to_look_up(&self, hash: &Hash) -> tokio::sync::MutexGuard<'_, ()> {
+        self.lookups[usize::from(hash.0[0]) % self.lookups.len()].lock().await
+    }
+
+    /// Whether it is time to note that a key is in use: true once an hour for each key.
+    fn begin_note(&self, id: ApiKeyId, now: Timestamp) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.get(&id).is_some_and(|at| now.duration_since(*at) < USE_NOTED_EVERY) {
+            return false;
+        }
+        if noted.len() >= KEYS_REMEMBERED {
+            noted.clear();
+        }
+        noted.insert(id, now);
+        true
     }
 
     /// `asked_at` is when the lookup began: what the store answered may be as old as that.
@@ -312,6 +340,14 @@ mod tests {
         assert_eq!(cache.recall(&Hash::of(b"a"), at(12_000)), None);
         assert_eq!(cache.recall(&Hash::of(b"a"), at(9_999)), None);
         assert_eq!(cache.recall(&Hash::of(b"b"), at(10_000)), None);
+    }
+
+    #[test]
+    fn however_many_look_a_key_up_its_use_is_noted_once_an_hour() {
+        let (cache, id) = (KeyCache::default(), caller().key_id);
+        assert!(cache.begin_note(id, at(0)));
+        assert!(!cache.begin_note(id, at(0)) && !cache.begin_note(id, at(3_599_999)));
+        assert!(cache.begin_note(id, at(3_600_000)));
     }
 
     #[test]

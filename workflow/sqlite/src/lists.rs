@@ -23,6 +23,7 @@ struct Asked<'a> {
     merchant_id: Uuid,
     bounds: Bounds,
     look_at: i64,
+    skip: i64,
     standing: Option<&'static str>,
     entry: Option<Uuid>,
     reference: Option<String>,
@@ -60,6 +61,7 @@ impl<'a> Asked<'a> {
             merchant_id: step.merchant_id.uuid(),
             bounds: step.bounds(),
             look_at: step.look_at.into(),
+            skip: i64::from(step.look_at) - 1,
             standing,
             entry,
             reference,
@@ -77,20 +79,25 @@ impl<'a> Asked<'a> {
 
 pub(crate) async fn list(store: &SqliteStore, step: &ListStep<'_>) -> Result<Listed, StoreError> {
     let _turn = store.list_turn().await?;
-    let asked = Asked::of(step);
+    let mut asked = Asked::of(step);
+    let mut reach: Option<Uuid> = None;
+    if step.filter.passes_others() {
+        let mut held = store.reader().await?;
+        let outcome = within(held.patience(), select_reach(&mut held, &asked)).await;
+        reach = held.settle(outcome).map_err(store_error)?;
+        // The end is fixed first. What is added at the beginning meanwhile is looked at on top, and moves nothing out.
+        asked.bounds = asked.bounds.up_to(step.walk, reach);
+        asked.look_at *= 2;
+    } else {
+        // Whatever is looked at fits: fewer than were asked for are the last ones.
+        asked.look_at = asked.limit;
+    }
     let mut held = store.reader().await?;
     let outcome = within(held.patience(), select_fitting(&mut held, &asked)).await;
     let rows = held.settle(outcome).map_err(store_error)?;
     let payments = rows.into_iter().map(Payment::try_from).collect::<Result<Vec<_>, _>>()?;
-    if payments.len() >= step.limit as usize {
-        let next = payments.last().map(|payment| payment.id);
-        return Ok(Listed { payments, next });
-    }
-    let mut held = store.reader().await?;
-    let outcome = within(held.patience(), select_reach(&mut held, &asked)).await;
-    let reach = held.settle(outcome).map_err(store_error)?;
-    // Fewer than it was to look at: those were the last ones.
-    let next = reach.filter(|reach| reach.met >= asked.look_at).map(|reach| PaymentId::from_uuid(reach.last));
+    let is_full = payments.len() >= step.limit as usize;
+    let next = if is_full { payments.last().map(|payment| payment.id) } else { reach.map(PaymentId::from_uuid) };
     Ok(Listed { payments, next })
 }
 
@@ -150,41 +157,34 @@ async fn select_fitting(connection: &mut SqliteConnection, asked: &Asked<'_>) ->
     }
 }
 
-/// How far a step looked.
-struct Reach {
-    last: Uuid,
-    met: i64,
-}
-
-/// The last of the payments that are looked at, and how many they are: the same walks, counted.
+/// The last of the payments that are looked at, if there are so many: the same walks, but for all that is skipped.
 macro_rules! reach {
-    ($asked:expr, $order:literal, $last_first:literal) => {
-        sqlx::query_as!(
-            Reach,
-            r#"select id as "last!: Uuid", count(*) over () as "met!: i64" from (
+    ($asked:expr, $order:literal) => {
+        sqlx::query_scalar!(
+            r#"select id as "last!: Uuid" from (
                 select id from (
                     select id from payments
                     where ?1 = 'merchant' and merchant_id = ?2 and id > ?3 and id < ?4
-                    order by id "# + $order + r#" limit ?5
+                    order by id "# + $order + r#" limit 1 offset ?5
                 ) union all select id from (
                     select id from payments
                     where ?1 = 'standing' and merchant_id = ?2 and standing = ?6 and id > ?3 and id < ?4
-                    order by id "# + $order + r#" limit ?5
+                    order by id "# + $order + r#" limit 1 offset ?5
                 ) union all select payment_id from (
                     select payment_id from payment_metadata
                     where ?1 = 'metadata' and merchant_id = ?2 and entry = ?7 and payment_id > ?3 and payment_id < ?4
-                    order by payment_id "# + $order + r#" limit ?5
+                    order by payment_id "# + $order + r#" limit 1 offset ?5
                 ) union all select payment_id from (
                     select payment_id from psp_references
                     where ?1 = 'reference' and psp_reference = ?8 and payment_id > ?3 and payment_id < ?4
-                    order by payment_id "# + $order + r#" limit ?5
+                    order by payment_id "# + $order + r#" limit 1 offset ?5
                 )
-            ) as met order by id "# + $last_first + " limit 1",
+            ) as met limit 1"#,
             $asked.source,
             $asked.merchant_id,
             $asked.bounds.above,
             $asked.bounds.below,
-            $asked.look_at,
+            $asked.skip,
             $asked.standing,
             $asked.entry,
             $asked.reference
@@ -192,9 +192,9 @@ macro_rules! reach {
     };
 }
 
-async fn select_reach(connection: &mut SqliteConnection, asked: &Asked<'_>) -> sqlx::Result<Option<Reach>> {
+async fn select_reach(connection: &mut SqliteConnection, asked: &Asked<'_>) -> sqlx::Result<Option<Uuid>> {
     match asked.step.walk {
-        Walk::Older => reach!(asked, "desc", "asc").fetch_optional(connection).await,
-        Walk::Newer => reach!(asked, "asc", "desc").fetch_optional(connection).await,
+        Walk::Older => reach!(asked, "desc").fetch_optional(connection).await,
+        Walk::Newer => reach!(asked, "asc").fetch_optional(connection).await,
     }
 }

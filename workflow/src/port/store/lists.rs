@@ -148,6 +148,11 @@ impl ListFilter {
     /// Whether the walk along the index passes payments that do not fit.
     #[must_use]
     pub fn passes_others(&self) -> bool {
+        // Ids know milliseconds only: of the millisecond at a bound, some may not fit.
+        let is_whole = |at: Timestamp| at == Timestamp::MIN || at == Timestamp::MAX || at.as_microsecond() % 1_000 == 0;
+        if !is_whole(self.created_from) || !is_whole(self.created_before) {
+            return true;
+        }
         let by_source = match self.source() {
             Source::Merchant => Self::default(),
             Source::Standing(standing) if standing != OPEN => Self { state: self.state, ..Self::default() },
@@ -184,12 +189,27 @@ pub struct Bounds {
     pub below: Uuid,
 }
 
+impl Bounds {
+    /// The same, but no further than this one, which is still within.
+    #[must_use]
+    pub fn up_to(self, walk: Walk, last: Option<Uuid>) -> Self {
+        match (walk, last.map(|last| last.as_u128())) {
+            (_, None) => self,
+            (Walk::Older, Some(last)) => Self { above: Uuid::from_u128(last.saturating_sub(1)), ..self },
+            (Walk::Newer, Some(last)) => Self { below: Uuid::from_u128(last.saturating_add(1)), ..self },
+        }
+    }
+}
+
 impl ListStep<'_> {
     /// The bounds of this step.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
         let from = first_of(self.filter.created_from.as_millisecond());
-        let before = first_of(self.filter.created_before.as_millisecond().saturating_add(1));
+        // A millisecond that has only begun is within: the time itself is compared as well.
+        let before = self.filter.created_before;
+        let has_begun = i64::from(before.as_microsecond() % 1_000 != 0);
+        let before = first_of(before.as_millisecond().saturating_add(has_begun));
         let (above, below) = (Uuid::from_u128(from.as_u128().saturating_sub(1)), before);
         match (self.walk, self.after.map(PaymentId::uuid)) {
             (Walk::Older, Some(after)) => Bounds { above, below: below.min(after) },
@@ -233,8 +253,10 @@ mod tests {
         let id = |millisecond, random| PaymentId::new(at(millisecond), [random; 2]).uuid();
         let Bounds { above, below } = step.bounds();
         assert!(id(999, u64::MAX) <= above && above < id(1_000, 0));
-        // The millisecond of an upper bound may have begun; the time itself is compared as well.
-        assert!(id(1_999, u64::MAX) < below && id(2_001, 0) > below);
+        assert!(id(1_999, u64::MAX) < below && id(2_000, 0) >= below);
+        let within = ListFilter { created_before: Timestamp::from_microsecond(2_000_001).unwrap(), ..filter.clone() };
+        let begun = ListStep { filter: &within, ..step }.bounds();
+        assert!(id(2_000, u64::MAX) < begun.below && within.passes_others() && !filter.passes_others());
         let after = PaymentId::new(at(1_500), [7, 7]);
         assert_eq!(ListStep { after: Some(after), ..step }.bounds(), Bounds { above, below: after.uuid() });
         let newer = ListStep { after: Some(after), walk: Walk::Newer, ..step };
