@@ -235,7 +235,8 @@ async fn a_charge_is_answered_with_202_and_where_to_look() {
         answered.body,
         json!({
             "id": id, "object": "charge", "status": "created", "amount": 1999, "currency": "eur",
-            "amount_authorized": 0, "amount_captured": 0, "amount_refunded": 0, "amount_charged_back": 0, "capture_method": "automatic",
+            "amount_authorized": 0, "amount_captured": 0, "amount_refunded": 0, "amount_refund_pending": 0,
+            "amount_charged_back": 0, "capture_method": "automatic",
             "payment_method": "pm_card_visa", "psp": "test", "psp_reference": null, "next_action": null,
             "failure": null, "return_url": null, "description": "Größe 7", "metadata": {"order": "7"},
             "created": at, "updated": at

@@ -135,9 +135,9 @@ fincore_tests::on_each_database! {
         world.work().await;
         assert_eq!(world.store.dead_letters_of(disagrees, 10).await.unwrap().len(), 3);
         assert_eq!(world.payment(exhausted).await.state, State::InReview, "nobody asked for this one");
-        let missing = dlq.run(&["redrive", "ch_00000000000070008000000000000001", "--why", "x"]);
+        let missing = dlq.run(&["redrive", "ch_00000000000070008000000000000002", "--why", "x"]);
         assert!(!missing.is_success && missing.text.contains("there is no such payment"), "{}", missing.text);
-        let missing = dlq.run(&["show", "ch_00000000000070008000000000000001"]);
+        let missing = dlq.run(&["show", "ch_00000000000070008000000000000002"]);
         assert!(!missing.is_success && missing.complaint.contains("has no dead letter"), "{}", missing.complaint);
     }
 

@@ -128,7 +128,7 @@ crate::on_each_store! {
         let stranger = World::over(std::sync::Arc::clone(&world.store)).await;
         for path in [format!("/v1/charges/{id}"), format!("/v1/charges/{id}/history")] {
             let (status, problem) = stranger.get(&path).await;
-            let (missing, unknown) = stranger.get(&path.replace(&id.to_string(), "ch_00000000000070008000000000000001")).await;
+            let (missing, unknown) = stranger.get(&path.replace(&id.to_string(), "ch_00000000000070008000000000000002")).await;
             assert_eq!((status, &problem["code"], &problem["detail"]), (missing, &unknown["code"], &unknown["detail"]));
             assert_eq!(status, StatusCode::NOT_FOUND);
         }

@@ -217,7 +217,7 @@ crate::on_each_store! {
         world.sandbox.settle_processing();
         let news = event(&world, id, "payment_intent.amount_capturable_updated").await;
         // Another installation's payment: the same PSP account sends us its webhooks, too.
-        let foreign = "ch_00000000000070008000000000000001";
+        let foreign = "ch_00000000000070008000000000000002";
         let body = String::from_utf8(news.body.to_vec()).unwrap();
         let body = body.replace(&id.to_string(), foreign).replace(&news.id, "evt_foreign");
         let signature = sandbox::sign(WEBHOOK_SECRET, world.clock.now().as_second(), body.as_bytes());

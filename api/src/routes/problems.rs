@@ -25,6 +25,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Read what the error codes mean
+///
+/// A page for people, with a row for each code: what happened, whether to try again, and what to do. Problems link to it
+/// (`doc_url`).
 #[utoipa::path(
     get, path = "/problems", operation_id = "read_problems", tag = "operations",
     responses((status = 200, description = "A page with a row for each code.", body = String, content_type = "text/html"), ProblemsProblems)

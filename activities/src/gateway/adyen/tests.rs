@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use workflow::definition::{Goal, State};
 use workflow::history::Hash;
 use workflow::ids::{MerchantId, PaymentId};
-use workflow::payment::{CaptureMethod, Doubt, Refunds, Route};
+use workflow::payment::{CaptureMethod, Doubt, RefundOf, Refunds, Route};
 use workflow::port::gateway::Method;
 
 use super::*;
@@ -255,4 +255,26 @@ fn configurations_that_cannot_be_right_are_refused() {
     for (user, password) in [("", "x"), ("user", ""), ("us:er", "x"), ("user", "a\nb")] {
         assert!(BasicAuth::new(user, &password.into()).is_err(), "{user} {password:?}");
     }
+}
+
+/// A refund of 4.00 EUR of that charge.
+fn refund() -> Payment {
+    Payment {
+        id: PaymentId::new_refund(Timestamp::UNIX_EPOCH, [5, 6]),
+        amount_minor: 400,
+        psp_reference: None,
+        refund_of: Some(RefundOf { charge: payment().id, psp_reference: REFERENCE.to_owned(), reason: None }),
+        ..authorized()
+    }
+}
+
+#[test]
+fn a_refund_of_ours_names_the_charge_and_itself() {
+    let refund = refund();
+    let expected = format!(
+        r#"POST /payments/8835511210681234/refunds
+{HEAD}{{"merchantAccount":"FinCoreTest","reference":"{}","amount":{{"currency":"EUR","value":400}}}}"#,
+        refund.id
+    );
+    assert_eq!(written(&request(Operation::Refund, &refund)), expected);
 }

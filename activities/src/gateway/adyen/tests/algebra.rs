@@ -216,6 +216,18 @@ fn a_modification_is_taken_when_it_is_ours_and_says_so() {
 }
 
 #[test]
+fn a_refund_of_ours_is_known_by_the_name_of_its_own_call() {
+    for (more, expected) in [
+        (json!({"pspReference": "QFQTPCQ8HXSKGK82"}), "pending QFQTPCQ8HXSKGK82"),
+        (json!({"pspReference": null}), "unknown unreadable"),
+        (json!({"pspReference": "no reference"}), "unknown unreadable"),
+        (json!({"pspReference": "QFQTPCQ8HXSKGK82", "paymentPspReference": "QFQTPCQ8HXSKGK82"}), "unknown unreadable"),
+    ] {
+        assert_eq!(read_as(Refund, &refund(), 201, &received(&more)), expected, "{more}");
+    }
+}
+
+#[test]
 fn a_void_by_our_reference_teaches_no_reference() {
     let named = |ours: &str| received(&json!({"paymentPspReference": null, "paymentReference": ours}));
     assert_eq!(read_as(Void, &payment(), 201, &named(&payment().id.to_string())), "pending -");
