@@ -53,7 +53,7 @@ fn charges(world: &World, is_postgres: bool) -> String {
     let (numbers, id, other, hash) = if is_postgres {
         (
             format!("generate_series(1, {MILLION}) as numbers (n)"),
-            "(lpad(to_hex(1767225600000 + n * 1000), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid".to_owned(),
+            "(lpad(to_hex(1767225600000 + n * 1000), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 14) || '0')::uuid".to_owned(),
             format!("case when n % {OTHERS} = 0 then gen_random_uuid() else '{merchant}'::uuid end"),
             "sha256('')",
         )
@@ -62,7 +62,7 @@ fn charges(world: &World, is_postgres: bool) -> String {
             format!(
                 "(with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < {MILLION}) select n from numbers)"
             ),
-            "unhex(printf('%012x', 1767225600000 + n * 1000) || '7000' || '8' || printf('%015x', n))".to_owned(),
+            "unhex(printf('%012x', 1767225600000 + n * 1000) || '7000' || '8' || printf('%014x', n) || '0')".to_owned(),
             format!("case when n % {OTHERS} = 0 then randomblob(16) else unhex('{}') end", merchant.simple()),
             "zeroblob(32)",
         )
@@ -70,12 +70,12 @@ fn charges(world: &World, is_postgres: bool) -> String {
     format!(
         "insert into payments (id, merchant_id, psp, payment_method, amount_minor, currency, capture_method, metadata,
             definition_version, created_at_us, psp_reference, amount_authorized_minor, amount_captured_minor,
-            amount_refunded_minor, amount_charged_back_minor, goal, operation, state, state_since_us, seq, fence,
+            amount_refunded_minor, amount_refund_pending_minor, amount_charged_back_minor, goal, operation, state, state_since_us, seq, fence,
             next_wake_at_us, attempt, claims, updated_at_us, head_hash)
         select {id}, {other}, 'sandbox', 'pm_card_visa',
             case when n = 1 then 777777777 else 100 + n % 5000 end, case when n % 10 = 3 then 'usd' else 'eur' end,
             'automatic', '{{\"order\":\"' || n || '\",\"shop\":\"' || (n % 10) || '\"}}', 1, (1767225600000 + n * 1000) * 1000, 'pi_' || n,
-            0, 0, 0, 0, 'capture', 1, state, 0, 6, 1,
+            0, 0, 0, 0, 0, 'capture', 1, state, 0, 6, 1,
             case when state in ('authorized', 'in_review') then 4102444800000000 end, 0, 1, 0, {hash}
         from (
             select n, case when n % 50000 = 1 then 'in_review' when n % 1000 = 2 then 'authorized'

@@ -284,8 +284,8 @@ mod tests {
         for event_type in EventType::iter() {
             assert!(DOCS.contains(&format!("\n| `{event_type}` |")), "docs/WEBHOOKS.md lacks {event_type}");
         }
-        let rows =
-            DOCS.lines().filter(|line| line.starts_with("| `charge.") || line.starts_with("| `webhook_endpoint."));
+        let kinds = ["| `charge.", "| `refund.", "| `webhook_endpoint."];
+        let rows = DOCS.lines().filter(|line| kinds.iter().any(|kind| line.starts_with(kind)));
         assert_eq!(rows.count(), EventType::VARIANTS.len(), "docs/WEBHOOKS.md has rows of no type");
     }
 }

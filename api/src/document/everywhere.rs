@@ -210,7 +210,10 @@ fn links_below(home: &str, paths: &Paths) -> Links {
     let below = paths.paths.iter().filter(|(path, _)| path.starts_with(home)).flat_map(|(_, item)| operations(item));
     let ids = below.filter_map(|operation| operation.operation_id.clone());
     let link = |id: String| {
-        let link = LinkBuilder::new().operation_id(id.clone()).parameter(parameter, json!("$response.body#/id"));
+        // A delivery has no id of its own: it is named by its event.
+        let name = if parameter == "event" { "event" } else { "id" };
+        let link = LinkBuilder::new().operation_id(id.clone());
+        let link = link.parameter(parameter, json!(format!("$response.body#/{name}")));
         (id, link.build().into())
     };
     ids.map(link).collect()

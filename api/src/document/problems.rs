@@ -101,6 +101,7 @@ pub(super) fn example(code: Code) -> Example {
         "code": code.to_string(),
         "request_id": "req_5f1c0a94d1e24b7f8c3a6be9d0217fc4",
         "retryable": facts.retry_after_seconds.is_some(),
+        "doc_url": format!("https://payments.example.com/problems#{code}"),
     });
     ExampleBuilder::new().summary(facts.title).value(Some(body)).build()
 }

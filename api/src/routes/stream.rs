@@ -15,7 +15,7 @@ use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use tokio::time::Instant;
-use utoipa::IntoResponses;
+use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use workflow::definition;
@@ -70,7 +70,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         ("Last-Event-ID" = Option<i64>, Header, description = "The `id` of the last event that you have; 0 or nothing for none.", minimum = 0),
     ),
     responses(
-        (status = 200, description = "Events, until there are no more.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events, until there are no more.", body = SentEvent, content_type = "text/event-stream"),
         (status = 204, description = "The charge has ended, and you know all of it."),
         EventsProblems,
     )
@@ -157,6 +157,18 @@ impl Stream {
 fn event(row: &HistoryRow) -> Event {
     let kind: &'static str = row.fact.event.into();
     Event::default().id(row.seq.to_string()).event(kind).data(view::json(&HistoryRowView::of(row)))
+}
+
+/// One event of the stream, as its fields are called there.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is written by the library; this is how the document shows it")]
+struct SentEvent {
+    /// The row's `seq`: what `Last-Event-ID` goes on from.
+    id: String,
+    /// What happened.
+    event: String,
+    /// The row of the history, as JSON.
+    data: String,
 }
 
 /// The number of the last event that a client has.

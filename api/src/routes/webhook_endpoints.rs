@@ -87,7 +87,15 @@ pub(crate) struct EndpointRequest {
     post, path = "/v1/webhook_endpoints", operation_id = "create_webhook_endpoint", tag = "webhook_endpoints",
     security(("api_key" = ["webhooks:manage"])),
     params(("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255)),
-    request_body = EndpointRequest,
+    request_body(content = EndpointRequest, examples(
+        ("some" = (summary = "For some types of event.", value = json!({
+            "url": "https://shop.example.com/hooks", "description": "Orders",
+            "enabled_events": ["charge.succeeded", "charge.failed", "refund.failed"]
+        }))),
+        ("all" = (summary = "For all of them, signed by ed25519.", value = json!({
+            "url": "https://shop.example.com/hooks", "signature": "ed25519"
+        }))),
+    )),
     responses(
         (status = 201, description = "Created.", body = EndpointView, headers(
             ("Location" = String, description = "Where the endpoint is."),

@@ -178,7 +178,11 @@ impl Contract {
             for (_, creating) in creation.examples() {
                 let created = self.send(creation, &creation.path, Some(&creating)).await;
                 assert!(created.status < 300, "{}: {}", creation.id(), created.body);
-                let path = operation.path.replace(&format!("{{{parameter}}}"), created.body["id"].as_str().unwrap());
+                let mut path =
+                    operation.path.replace(&format!("{{{parameter}}}"), created.body["id"].as_str().unwrap());
+                if path.contains("{event}") {
+                    path = path.replace("{event}", &self.delivered(creation, &created).await);
+                }
                 answers.push(self.send(operation, &path, Some(example)).await);
                 for read in self.operations.iter().filter(|other| other.method == "GET" && other.path == operation.path)
                 {
@@ -188,6 +192,14 @@ impl Contract {
         }
         assert!(!answers.is_empty(), "nothing that is created links to {}", operation.id());
         answers
+    }
+
+    /// An event that was sent to an endpoint that was just created.
+    async fn delivered(&self, creation: &Operation, endpoint: &Answered) -> String {
+        let test = self.operations.iter().find(|operation| operation.id() == "test_webhook_endpoint").unwrap();
+        let path = format!("{}/{}/test", creation.path, endpoint.body["id"].as_str().unwrap());
+        let sent = self.send(test, &path, Some(&json!({}))).await;
+        sent.body["event"].as_str().unwrap().to_owned()
     }
 
     /// The operations that create what this one needs, with the parameter that its id goes to.

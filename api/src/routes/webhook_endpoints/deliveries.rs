@@ -41,7 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("limit" = Option<u32>, Query, description = "At most so many.", minimum = 1, maximum = 100),
         ("starting_after" = Option<String>, Query, description = "Only deliveries of events older than this one: the last of the page before.", pattern = "^evt_[0-9a-f]{32}$"),
-        ("status" = Option<String>, Query, description = "Only those that stand like this: `pending`, `delivered` or `failed`."),
+        ("status" = Option<String>, Query, description = "Only those that stand like this: `pending`, `delivered` or `failed`.", pattern = "^(pending|delivered|failed)$"),
     ),
     responses(
         (status = 200, description = "A page of deliveries.", body = DeliveryListView, headers(

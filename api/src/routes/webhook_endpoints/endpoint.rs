@@ -28,6 +28,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Retrieve a webhook endpoint
+///
+/// As it stands, without its secret: that is shown when it is made, and never again.
 #[utoipa::path(
     get, path = "/v1/webhook_endpoints/{id}", operation_id = "retrieve_webhook_endpoint", tag = "webhook_endpoints",
     security(("api_key" = ["webhooks:manage"])),
@@ -81,7 +83,10 @@ pub(crate) struct EndpointUpdate {
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
     ),
-    request_body = EndpointUpdate,
+    request_body(content = EndpointUpdate, examples(
+        ("moved" = (summary = "Another address.", value = json!({"url": "https://shop.example.com/moved"}))),
+        ("disabled" = (summary = "Told of nothing for now.", value = json!({"disabled": true}))),
+    )),
     responses(
         (status = 200, description = "Changed.", body = EndpointView, headers(
             ("Idempotency-Replayed" = String, description = "`true` on the answer to a repeated request."),

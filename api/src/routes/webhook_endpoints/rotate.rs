@@ -54,7 +54,10 @@ impl Default for RotateRequest {
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
     ),
-    request_body = Option<RotateRequest>,
+    request_body(content = Option<RotateRequest>, examples(
+        ("day" = (summary = "The old secret holds for another day.", value = json!({"overlap_seconds": 86400}))),
+        ("plain" = (summary = "For as long as usual.", value = json!({}))),
+    )),
     responses(
         (status = 200, description = "Rotated.", body = EndpointView, headers(
             ("Idempotency-Replayed" = String, description = "`true` on the answer to a repeated request."),

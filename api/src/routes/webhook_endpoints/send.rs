@@ -42,7 +42,7 @@ pub(crate) struct Nothing {}
         ("id" = String, Path, description = "The endpoint.", example = "we_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
     ),
-    request_body = Option<Nothing>,
+    request_body(content = Option<Nothing>, examples(("plain" = (summary = "Nothing to say.", value = json!({}))))),
     responses(
         (status = 202, description = "Recorded.", body = DeliveryView, headers(
             ("Idempotency-Replayed" = String, description = "`true` on the answer to a repeated request."),
@@ -97,7 +97,7 @@ async fn test(
         ("event" = String, Path, description = "The event.", example = "evt_0197f3c2a1b47c6e8d5f00112233aabb"),
         ("Idempotency-Key" = String, Header, description = "Your name for this request: the same when you try again.", min_length = 1, max_length = 255),
     ),
-    request_body = Option<Nothing>,
+    request_body(content = Option<Nothing>, examples(("plain" = (summary = "Nothing to say.", value = json!({}))))),
     responses(
         (status = 202, description = "Recorded.", body = DeliveryView, headers(
             ("Idempotency-Replayed" = String, description = "`true` on the answer to a repeated request."),
