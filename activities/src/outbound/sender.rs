@@ -1,6 +1,6 @@
 //! Posts to places that merchants chose, and to nothing that only this machine or its network can reach.
 //!
-//! What counts is the address of the connection: names are resolved by [`PublicNames`], which hands out only addresses
+//! What counts is the address of the connection: names are resolved by `PublicNames`, which hands out only addresses
 //! that may be reached, so a name that points elsewhere a moment later gains nothing. Addresses in URLs are not resolved;
 //! they are judged with the URL, before each post. No redirects, no proxies of the environment, no repeats.
 //!
