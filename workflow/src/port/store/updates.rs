@@ -45,7 +45,7 @@ pub struct Update {
     pub dead_letter: Option<DeadLetter>,
     /// What the merchant is told of it, wherever it asked to be told.
     pub notifications: Vec<Notification>,
-    /// Another payment's update that belongs to this one, without an origin or more of its own: both or none are stored.
+    /// Another payment's update that belongs to this one and has its origin: both or none are stored.
     pub with: Option<Box<Update>>,
     /// A payment that begins with this update.
     pub opens: Option<Box<Opened>>,
