@@ -16,10 +16,12 @@ use workflow::engine::worker::{Claimed, Lease, Reported, Then};
 use workflow::engine::{Engine, EngineError};
 use workflow::event::Event;
 use workflow::history::Hash;
+use workflow::ids::PaymentId;
 use workflow::payment::Payment;
 use workflow::port::alert::Alerter;
 use workflow::port::gateway::Outcome;
 use workflow::port::queue::{Delivery, Settlement};
+use workflow::port::timeouts::Task;
 use workflow::trace::TraceContext;
 
 use crate::alerts::Alerts;
@@ -147,6 +149,7 @@ impl Worker {
     /// The store did not answer.
     pub async fn run_once(&self) -> Result<usize, EngineError> {
         self.sweeper.match_webhooks().await?;
+        self.engine.timeouts().sweep().await;
         let due = self.sweeper.due(Duration::ZERO).await?;
         let until = Until::stopped(CancellationToken::new());
         for wake in &due {
@@ -207,7 +210,8 @@ impl Worker {
     }
 
     async fn swept(&self) -> Vec<Delivery> {
-        match self.sweeper.due(self.options.sweep_grace).await {
+        let grace = self.options.sweep_grace.max(self.engine.timeouts().grace());
+        match self.sweeper.due(grace).await {
             Ok(wakes) => wakes.into_iter().map(Delivery::from).collect(),
             Err(error) => {
                 metrics::counter!("fincore_sweep_failures_total").increment(1);
@@ -217,8 +221,9 @@ impl Worker {
         }
     }
 
-    /// What can wait a little: counting, and webhooks that came before their payment.
+    /// What can wait a little: counting, webhooks that came before their payment, and what a clock outside was not told.
     async fn observed(&self) {
+        self.engine.timeouts().sweep().await;
         if let Err(error) = self.sweeper.observe().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "open payments not counted");
         }
@@ -259,20 +264,51 @@ impl Worker {
         if !until.allows_another(self.engine.now()) {
             return Settlement::Again(Duration::ZERO);
         }
-        let receives = delivery.receives;
-        let mut lease = match self.engine.wake(delivery.wake, &self.options.name).await {
-            Ok(Claimed::Work(lease)) => lease,
-            Ok(Claimed::Idle) => return Settlement::Done,
+        let (id, seq, receives) = (delivery.wake.payment_id, delivery.wake.seq, delivery.receives);
+        let task = delivery.wake.task.clone();
+        let lease = match self.engine.wake(delivery.wake, &self.options.name).await {
+            Ok(Claimed::Work(lease)) => Some(lease),
+            Ok(Claimed::Early(at)) => return Settlement::Again(self.time_until(at)),
+            Ok(Claimed::Idle) => None,
             // It may be dead: its message, should this be another one's, is not to be the only hope.
-            Ok(Claimed::Held(held_until)) => return Settlement::Again(self.time_until(held_until)),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "not claimed; it stays due");
-                return Settlement::Again(pause_after(receives));
+            Ok(Claimed::Held(held_until)) => {
+                self.take(id, seq, task);
+                return self.engine.timeouts().put_off(self.time_until(held_until));
             }
+            Err(error) => return self.not_claimed(&error, task, pause_after(receives)),
         };
+        let settlement = match lease {
+            Some(lease) => self.work(*lease, until, pause_after(receives)).await,
+            None => Settlement::Done,
+        };
+        self.take(id, seq, task);
+        settlement
+    }
+
+    /// Leaves a task to the clock that asked, which is told as soon as its payment stands elsewhere.
+    fn take(&self, id: PaymentId, seq: i64, task: Option<Task>) {
+        if let Some(task) = task {
+            self.engine.timeouts().take(id, seq, task);
+        }
+    }
+
+    /// A store that does not answer may do so soon. What this release cannot work on, another one may.
+    fn not_claimed(&self, error: &EngineError, task: Option<Task>, pause: Duration) -> Settlement {
+        tracing::warn!(error = error as &dyn std::error::Error, "not claimed; it stays due");
+        match (error, task) {
+            (EngineError::UnknownVersion(_) | EngineError::Illegal { .. }, Some(task)) => {
+                self.engine.timeouts().refuse(task, error.to_string());
+                self.engine.timeouts().put_off(pause)
+            }
+            (_, _) => Settlement::Again(pause),
+        }
+    }
+
+    /// Takes a payment on from a claim, for as long as something can be done at once.
+    async fn work(&self, mut lease: Lease, until: &Until, pause: Duration) -> Settlement {
         for _ in 0..MAX_STEPS {
-            match self.step(*lease, until).await {
-                Ok(Reported::GoOn(next)) => lease = next,
+            match self.step(lease, until).await {
+                Ok(Reported::GoOn(next)) => lease = *next,
                 Ok(Reported::Done(payment)) => return self.after(&payment),
                 Ok(Reported::Late) => return Settlement::Done,
                 Err(error) => {
@@ -280,18 +316,18 @@ impl Worker {
                         error = &error as &dyn std::error::Error,
                         "outcome not recorded; the lease runs out and the PSP is asked"
                     );
-                    return Settlement::Again(pause_after(receives));
+                    return Settlement::Again(pause);
                 }
             }
         }
-        Settlement::Again(pause_after(receives))
+        Settlement::Again(pause)
     }
 
-    /// A retry that backs off is brought by the message that brought the attempt; everything else that is still to come
+    /// A retry that backs off is brought by the message that brought the attempt, or by a clock outside; everything else that is still to come
     /// is told anew, or found by the sweeper.
     fn after(&self, payment: &Payment) -> Settlement {
         match payment.next_wake_at.filter(|_| payment.activity().is_some() && !payment.is_leased()) {
-            Some(at) if at > self.engine.now() => Settlement::Again(self.time_until(at)),
+            Some(at) if at > self.engine.now() => self.engine.timeouts().put_off(self.time_until(at)),
             Some(_) | None => Settlement::Done,
         }
     }

@@ -79,6 +79,7 @@ async fn feed(events: Vec<Value>, mut settings: Settings) -> anyhow::Result<(Dur
         psps: app::psps(&settings, Purpose::Calls, &clock, &shared)?,
         clock: Arc::clone(&clock),
         moves: shared.moves,
+        step_functions: None,
         alerts: Vec::new(),
         name: "lambda-bench".to_owned(),
     });

@@ -46,7 +46,7 @@ impl System {
         let shared = app::shared(&settings, workers, &clock)?;
         let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock, &shared)?;
         let queue = app::queue(&settings, workers).await;
-        let engine = app::engine(Arc::new(observed), queue, &psps, clock, &shared);
+        let engine = app::engine(Arc::new(observed), queue, &psps, clock, &shared, &settings)?;
         let listener = app::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();

@@ -27,6 +27,7 @@ use workflow::port::queue::Queue;
 use workflow::port::store::Store;
 use workflow::shared::{Memory, Shared};
 use workflow_aws::alerts::TopicAlert;
+use workflow_aws::sfn;
 use workflow_aws::sqs::{self, Listening, SqsQueue};
 use workflow_postgres::{PostgresOptions, PostgresStore};
 use workflow_redis::{RedisOptions, RedisShared};
@@ -128,17 +129,21 @@ pub fn shared(settings: &Settings, workers: Workers, clock: &Arc<dyn Clock>) -> 
     })
 }
 
-/// An engine over a store and a queue, which announces moves.
-#[must_use]
+/// An engine over a store and a queue, which announces moves, and is timed as the settings say.
+///
+/// # Errors
+/// Step Functions cannot be used as configured; says why.
 pub fn engine(
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     psps: &Psps,
     clock: Arc<dyn Clock>,
     shared: &Shared,
-) -> Arc<Engine> {
+    settings: &Settings,
+) -> anyhow::Result<Arc<Engine>> {
+    let timeouts = sfn::timeouts(settings.step_functions()?, &store, &clock);
     let engine = Engine::new(store, queue, clock, Arc::new(SystemRandom), psps.capabilities());
-    Arc::new(engine.announcing(Arc::clone(&shared.moves)))
+    Ok(Arc::new(engine.announcing(Arc::clone(&shared.moves)).timed_by(timeouts)))
 }
 
 /// A worker as the settings say.

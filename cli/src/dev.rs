@@ -74,7 +74,7 @@ impl System {
         let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock, &shared)?;
         let store = app::open_store(&settings, Schema::Migrate).await?;
         let queue = app::queue(&settings, Workers::Here).await;
-        let engine = app::engine(Arc::clone(&store), queue, &psps, clock, &shared);
+        let engine = app::engine(Arc::clone(&store), queue, &psps, clock, &shared, &settings)?;
         let running = run(engine, psps, listener, settings, metrics, shared, &stop)?;
         Ok(Self { address, store, sandbox: Arc::new(sandbox), stop, running })
     }

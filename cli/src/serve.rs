@@ -27,7 +27,7 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     let store = app::open_store(&settings, Schema::Expect).await?;
     let listener = app::listen(settings.listen).await?;
     let queue = app::queue(&settings, workers).await;
-    let engine = app::engine(store, Arc::clone(&queue), &psps, clock, &shared);
+    let engine = app::engine(store, queue, &psps, clock, &shared, &settings)?;
     let stop = stop_when_asked();
     let delivering = app::deliver(app::deliverer(&engine, &settings)?, &stop);
     tracing::info!(address = %listener.local_addr()?, worker = serve.with_worker, "serving");
@@ -38,12 +38,12 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     } else {
         None
     };
-    app::serve_api(listener, engine, &psps, &settings, metrics, shared, stop).await?;
+    app::serve_api(listener, Arc::clone(&engine), &psps, &settings, metrics, shared, stop).await?;
     if let Some(working) = working {
         working.await?;
     }
     delivering.await?;
-    queue.close().await;
+    engine.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -62,9 +62,9 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
         QueueKind::Sqs | QueueKind::Local => Workers::Elsewhere,
     };
     let queue = app::queue(&settings, workers).await;
-    let engine = app::engine(store, Arc::clone(&queue), &psps, clock, &shared);
+    let engine = app::engine(store, queue, &psps, clock, &shared, &settings)?;
     let deliverer = app::deliverer(&engine, &settings)?;
-    let worker = app::worker(engine, psps, &settings, workers)?;
+    let worker = app::worker(Arc::clone(&engine), psps, &settings, workers)?;
     if work.once {
         for _ in 0..ROUNDS {
             let delivered = match &deliverer {
@@ -72,7 +72,7 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
                 None => 0,
             };
             if worker.run_once().await? + delivered == 0 {
-                queue.close().await;
+                engine.close().await;
                 println!("Nothing is due any more.");
                 return Ok(ExitCode::SUCCESS);
             }
@@ -87,7 +87,7 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
     let delivering = app::deliver(deliverer, &stop);
     worker.run(stop).await;
     delivering.await?;
-    queue.close().await;
+    engine.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@
 pub mod accounts;
 mod kinds;
 mod meaning;
+mod timeouts;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use accounts::Merchant;
 use activities::gateway::accounts::{self as psp_accounts, Account};
-pub use kinds::{DatabasePooler, LogFormat, QueueKind};
+pub use kinds::{DatabasePooler, LogFormat, QueueKind, TimeoutsKind};
+pub use timeouts::TimeoutKnobs;
 pub use webhooks::WebhookKnobs;
 
 /// Settings as given on the command line or in the environment. Every one may also stand in the file, under the same
@@ -122,6 +124,10 @@ pub struct Knobs {
     #[arg(long, global = true, env = "FINCORE_ALERT_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRET")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert_webhook_secret: Option<String>,
+    /// Who keeps the time of payments.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub timeouts: TimeoutKnobs,
     /// What is sent to merchants.
     #[command(flatten)]
     #[serde(flatten)]
@@ -168,6 +174,10 @@ pub struct Settings {
     pub sqs_queue_url: String,
     /// Its dead-letter queue, if it is told of dead letters.
     pub sqs_dead_letter_queue_url: Option<String>,
+    /// Who keeps the time of payments.
+    pub timeouts: TimeoutsKind,
+    /// The state machine of Step Functions, should it keep the time of payments, or of some.
+    pub state_machine_arn: Option<String>,
     /// The SNS topic that is told of dead letters, if any.
     pub alert_sns_topic: Option<String>,
     /// Endpoint of AWS, if not the region's own.
@@ -222,6 +232,8 @@ impl Default for Settings {
             queue: QueueKind::Local,
             sqs_queue_url: String::new(),
             sqs_dead_letter_queue_url: None,
+            timeouts: TimeoutsKind::Database,
+            state_machine_arn: None,
             alert_sns_topic: None,
             aws_endpoint_url: None,
             redis_url: None,
@@ -279,6 +291,7 @@ impl Settings {
         if self.sqs_dead_letter_queue_url.as_deref().is_some_and(|url| !is_http(url)) {
             bail!("sqs_dead_letter_queue_url must be the queue's URL (https://sqs.REGION.amazonaws.com/ACCOUNT/NAME)");
         }
+        self.step_functions()?;
         if self.alert_sns_topic.as_deref().is_some_and(|arn| !arn.starts_with("arn:") || arn.split(':').count() != 6) {
             bail!("alert_sns_topic must be a topic's ARN (arn:aws:sns:REGION:ACCOUNT:NAME)");
         }

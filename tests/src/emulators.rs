@@ -92,6 +92,31 @@ impl Emulator {
         self.try_sqs(action, input).await.unwrap_or_else(|refused| panic!("{action}: {refused:?}"))
     }
 
+    /// An action of Step Functions and its answer, as JSON.
+    ///
+    /// # Errors
+    /// What the emulator says no with.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn step_functions(&self, action: &str, input: Value) -> Result<Value, Refused> {
+        let request = self.client.post(format!("{}/", self.url));
+        let request = request.header("content-type", "application/x-amz-json-1.0");
+        let request = request.header("x-amz-target", format!("AWSStepFunctions.{action}"));
+        Self::answer(request.body(input.to_string()), "states").await
+    }
+
+    /// Has moto run what state machines say; without being told it only keeps them.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn runs_state_machines(&self) {
+        let config = serde_json::json!({ "stepfunctions": { "execute_state_machine": true } });
+        let request = self.client.post(format!("{}/moto-api/config", self.url)).body(config.to_string());
+        // The other one knows no such page, and runs them anyway.
+        request.header("content-type", "application/json").send().await.expect("the emulator answers");
+    }
+
     /// An action of SQS that may be refused.
     ///
     /// # Errors

@@ -19,5 +19,6 @@ pub mod redis;
 pub mod shared;
 pub mod site;
 pub mod stage;
+pub mod state_machine;
 pub mod third_party;
 pub mod world;

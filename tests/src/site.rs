@@ -24,6 +24,7 @@ use crate::emulators::Emulator;
 use crate::lambda::{Lambda, Setup};
 use crate::process::{Program, Running, free_port};
 use crate::queue::{Shape, TestQueue};
+use crate::state_machine::StateMachine;
 use crate::world::{SECRET_KEY, WEBHOOK_SECRET, http_client};
 
 /// Leases of killed workers run out after a minute; then there is a little work left.
@@ -57,6 +58,8 @@ pub struct Plan<'a> {
     pub webhooks: Webhooks,
     /// For how many seconds a message that was handed out is not handed out again.
     pub visibility_s: u32,
+    /// The document of the state machine that keeps the time, should there be one.
+    pub state_machine: Option<Value>,
     /// More settings, of every program.
     pub env: Vec<(&'static str, String)>,
 }
@@ -82,6 +85,8 @@ pub struct Site {
     pub queue: Option<TestQueue>,
     /// The function.
     pub lambda: Option<Lambda>,
+    /// What keeps the time beside the database.
+    pub machine: Option<StateMachine>,
     /// What the function is told beside its messages.
     pub conduct: Conduct,
     /// Where the API is.
@@ -124,6 +129,7 @@ impl Site {
         ];
         env.extend(plan.env.iter().cloned());
         let folder = tempfile::tempdir().expect("the machine has room for a folder");
+        let machine = state_machine(&plan, &mut env).await;
         let (queue, lambda) = queue_and_function(&plan, &mut env, folder.path()).await;
         let program = Program { binary: plan.binary, env };
         program.run(&["migrate"]);
@@ -137,7 +143,21 @@ impl Site {
         let schedule = lambda.clone().map(|lambda| tokio::spawn(schedule(lambda)).abort_handle());
         let (secret, store, http) = (secret.trim().to_owned(), database.store().await, http_client());
         let conduct = Conduct::in_folder(folder.path());
-        Self { program, sandbox, store, queue, lambda, conduct, api, secret, http, commands, schedule, _folder: folder }
+        Self {
+            program,
+            sandbox,
+            store,
+            queue,
+            lambda,
+            machine,
+            conduct,
+            api,
+            secret,
+            http,
+            commands,
+            schedule,
+            _folder: folder,
+        }
     }
 
     /// Starts the processes.
@@ -275,6 +295,12 @@ impl Site {
     pub async fn ledger(&self, id: PaymentId) -> String {
         timeline::ledger(&self.store.history(id).await.expect("the store answers"))
     }
+}
+
+async fn state_machine(plan: &Plan<'_>, env: &mut Vec<(&'static str, String)>) -> Option<StateMachine> {
+    let machine = StateMachine::deploy(plan.emulator.clone()?, plan.state_machine.as_ref()?).await;
+    env.extend([("FINCORE_TIMEOUTS", "step-functions".to_owned()), ("FINCORE_STATE_MACHINE_ARN", machine.arn.clone())]);
+    Some(machine)
 }
 
 async fn queue_and_function(

@@ -5,6 +5,7 @@
 
 mod deployed;
 mod in_process;
+mod timed;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use workflow::timeline;
 
 pub use deployed::Deployed;
 pub use in_process::InProcess;
+pub use timed::Timed;
 
 use crate::books::agree;
 use crate::crash::Crash;

@@ -118,6 +118,23 @@ impl Tools {
         if output.status.success() { String::new() } else { said(&output) }
     }
 
+    /// asl-validator, for documents in Amazon States Language: what it has to say, which is nothing when all is well.
+    pub async fn asl_validator(&self, document: &Path) -> String {
+        let mut command = Command::new("node");
+        command.arg(self.folder.join("node/node_modules/asl-validator/dist/bin/asl-validator.js"));
+        command.arg("--json-path").arg(document);
+        let output = ended(command, LINT).await;
+        if output.status.success() { String::new() } else { said(&output) }
+    }
+
+    /// statelint, another one.
+    pub async fn statelint(&self, document: &Path) -> String {
+        let mut command = Command::new(self.folder.join("python/bin/statelint"));
+        command.arg(document);
+        let output = ended(command, LINT).await;
+        if output.status.success() { String::new() } else { said(&output) }
+    }
+
     /// Schemathesis, which makes up requests by a document (a file, or where it is served) and checks the answers, by our
     /// `schemathesis.toml`: whether all is well, and what it has to say.
     pub async fn schemathesis(&self, document: &str, key: &str, options: &[&str], within: Duration) -> (bool, String) {

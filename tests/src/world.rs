@@ -24,8 +24,10 @@ use workflow::payment::Payment;
 use workflow::port::breakers::Breakers;
 use workflow::port::clock::{Clock, SystemRandom};
 use workflow::port::gateway::{Call, Operation, Outcome};
+use workflow::port::queue::Queue;
 use workflow::port::rate_limits::RateLimit;
 use workflow::port::store::{Mode, Store};
+use workflow::port::timeouts::Timeouts;
 use workflow::shared::{Nothing, Shared};
 use workflow::timeline;
 
@@ -93,13 +95,18 @@ pub struct Process {
     pub rate_limit: Option<RateLimit>,
     /// Ends what clients wait for.
     pub stop: CancellationToken,
+    /// What is told of payments that are due.
+    pub queue: Arc<dyn Queue>,
+    /// Who keeps the time of payments beside the database.
+    pub timeouts: Arc<dyn Timeouts>,
 }
 
 impl Process {
     /// A process that shares this, without limits.
     #[must_use]
     pub fn sharing(shared: Shared) -> Self {
-        Self { shared, rate_limit: None, stop: CancellationToken::new() }
+        let (queue, timeouts) = (Arc::new(NoQueue), Arc::new(Nothing));
+        Self { shared, rate_limit: None, stop: CancellationToken::new(), queue, timeouts }
     }
 }
 
@@ -128,13 +135,13 @@ pub fn http_client() -> reqwest::Client {
 /// An engine that tells no queue: workers find what is due by sweeping.
 #[must_use]
 pub fn engine(store: &Arc<dyn Store>, psps: &Psps, clock: &Arc<TestClock>) -> Arc<Engine> {
-    Arc::new(silent_engine(store, psps, clock))
+    Arc::new(engine_over(store, psps, clock, Arc::new(NoQueue)))
 }
 
 /// An engine before it is shared.
-fn silent_engine(store: &Arc<dyn Store>, psps: &Psps, clock: &Arc<TestClock>) -> Engine {
+fn engine_over(store: &Arc<dyn Store>, psps: &Psps, clock: &Arc<TestClock>, queue: Arc<dyn Queue>) -> Engine {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    Engine::new(Arc::clone(store), Arc::new(NoQueue), clock, Arc::new(SystemRandom), psps.capabilities())
+    Engine::new(Arc::clone(store), queue, clock, Arc::new(SystemRandom), psps.capabilities())
 }
 
 /// Sandboxes as PSP accounts under these names.
@@ -197,9 +204,10 @@ impl World {
         (merchant, secret): (MerchantId, SecretString),
         process: Process,
     ) -> Self {
-        let Process { shared, rate_limit, stop } = process;
+        let Process { shared, rate_limit, stop, queue, timeouts } = process;
         let psps = psps_among(&[("sandbox", &sandbox), (OTHER_PSP, &other)], &clock, &shared.breakers);
-        let engine = Arc::new(silent_engine(&store, &psps, &clock).announcing(Arc::clone(&shared.moves)));
+        let engine = engine_over(&store, &psps, &clock, queue).announcing(Arc::clone(&shared.moves));
+        let engine = Arc::new(engine.timed_by(timeouts));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
         let api = listener.local_addr().expect("it is bound");
         let state = api::ApiState {

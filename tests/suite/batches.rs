@@ -39,6 +39,7 @@ crate::on_each_store! {
             psps: Arc::clone(&world.psps),
             clock: Arc::clone(&world.clock) as Arc<dyn Clock>,
             moves: Arc::new(Nothing),
+            step_functions: None,
             alerts: Vec::new(),
             name: "batch".to_owned(),
         };

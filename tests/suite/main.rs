@@ -66,6 +66,7 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
         webhooks,
         // Messages are brought back soon after a worker died; the lease decides when that helps.
         visibility_s: 12,
+        state_machine: None,
         env: Vec::new(),
     }
 }
@@ -108,6 +109,7 @@ mod scenarios;
 mod settlements;
 mod shared_conformance;
 mod shared_redis;
+mod step_functions;
 mod store_conformance;
 mod sweeps;
 mod tampering;

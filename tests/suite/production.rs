@@ -7,7 +7,7 @@ use fincore_tests::emulators::Emulator;
 use fincore_tests::lambda::Feeding;
 use fincore_tests::site::{Plan, Site, Webhooks, Workers};
 use sandbox::EntryKind;
-use serde_json::json;
+use serde_json::{Value, json};
 use workflow::definition::State;
 use workflow::ids::PaymentId;
 
@@ -16,6 +16,14 @@ use crate::plan;
 /// A site with a function, ready to be charged.
 pub(crate) async fn site(webhooks: Webhooks) -> Option<(TestDatabase, Site)> {
     site_with(webhooks, plan(Workers::Lambda, None, webhooks).visibility_s).await
+}
+
+/// The same, with Step Functions to keep the time; the PSP sends no webhooks by itself.
+pub(crate) async fn timed_site(document: &Value) -> Option<(TestDatabase, Site)> {
+    let (database, emulator) = (TestDatabase::postgres().await?, Emulator::ministack()?);
+    let plan = plan(Workers::Lambda, Some(emulator), Webhooks::Lost);
+    let site = Site::build(&database, Plan { state_machine: Some(document.clone()), ..plan }).await;
+    Some((database, site))
 }
 
 /// The same, with a queue that hands a message out again after so many seconds.

@@ -13,7 +13,7 @@ use crate::production;
 
 mod table;
 
-use table::SCENARIOS;
+pub(crate) use table::SCENARIOS;
 
 crate::on_each_store_and_behind_a_pooler! {
     async fn every_scenario_has_its_history_in_one_process(world: World) {
@@ -67,6 +67,6 @@ pub(crate) fn pretty(ledger: &str, expected: &str) {
     assert!(lines(ledger) == lines(expected), "the history is\n{ledger}");
 }
 
-fn lines(ledger: &str) -> Vec<&str> {
+pub(crate) fn lines(ledger: &str) -> Vec<&str> {
     ledger.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! Not here: the workflow. The updates stored here need not make sense to it.
 
+mod executions;
 mod faults;
 mod filters;
 mod history;

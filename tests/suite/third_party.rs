@@ -7,6 +7,7 @@ mod localstripe;
 mod openapi;
 mod outbound;
 mod signatures;
+mod state_machine;
 
 use fincore_tests::third_party::Tools;
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::definition::{Activity, Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind};
-use crate::event::{Actor, Event};
+use crate::event::{Actor, Event, Timekeeper};
 use crate::history::{Fact, Hash, HistoryRow, Verdict};
 use crate::payment::{FailureCategory, KeyUse, Payment};
 
@@ -35,10 +35,10 @@ pub struct Occurrence {
 }
 
 impl Occurrence {
-    /// Something the clock noticed.
+    /// Something that somebody's clock noticed.
     #[must_use]
-    pub fn by_clock(event: Event) -> Self {
-        Self { event, actor: Actor::Clock, payload_hash: None }
+    pub fn by_clock(event: Event, keeper: Timekeeper) -> Self {
+        Self { event, actor: Actor::Clock(keeper), payload_hash: None }
     }
 }
 

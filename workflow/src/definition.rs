@@ -278,6 +278,12 @@ pub const fn has_ended(state: State) -> bool {
     matches!(current(Kind::Charge).state(state).kind, StateKind::Ended)
 }
 
+/// Whether a payment in this state waits for somebody outside, whatever its kind.
+#[must_use]
+pub const fn waits(state: State) -> bool {
+    matches!(current(Kind::Charge).state(state).kind, StateKind::Waits { .. })
+}
+
 /// Whether a payment in this state stays there until its client, their customer or an operator acts, or for good: what
 /// somebody who waits for it wants to hear of.
 #[must_use]

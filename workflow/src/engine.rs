@@ -4,6 +4,7 @@
 //! Split by who asks: clients ([`client`]), workers ([`worker`]), PSPs ([`webhook`]) and operators ([`operator`]).
 //! Not here: deciding ([`crate::decide`]), SQL, and calls to PSPs.
 
+mod change;
 pub mod client;
 mod in_hand;
 pub mod operator;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::decide::{Decision, Occurrence, ReviewReason, Step, decide};
-use crate::definition::{Definition, EventKind, State};
+use crate::decide::{Decision, Occurrence, Step, decide};
+use crate::definition::{Definition, State};
 use crate::event::{Actor, Event};
 use crate::group_commit::Lane;
 use crate::ids::PaymentId;
@@ -28,8 +29,11 @@ use crate::port::gateway::Capabilities;
 use crate::port::moves::{Moved, Moves};
 use crate::port::queue::{Queue, Wake};
 use crate::port::store::{NewPayment, Opened, Origin, Started, Store, StoreError, Update, Updated};
+use crate::port::timeouts::{Followed, Timeouts};
 use crate::shared::Nothing;
 use crate::trace::TraceContext;
+
+use change::{Change, News, following};
 
 /// How often a lost compare-and-set is decided again. Each loss means that somebody else won, so one payment would
 /// have to be fought over by this many others at once.
@@ -83,6 +87,7 @@ pub struct Engine {
     store: Arc<dyn Store>,
     queue: Arc<dyn Queue>,
     moves: Arc<dyn Moves>,
+    timeouts: Arc<dyn Timeouts>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     capabilities: HashMap<String, Capabilities>,
@@ -110,6 +115,7 @@ impl Engine {
             store,
             queue,
             moves: Arc::new(Nothing),
+            timeouts: Arc::new(Nothing),
             clock,
             random,
             capabilities,
@@ -137,6 +143,12 @@ impl Engine {
         Self { moves, ..self }
     }
 
+    /// The same engine, with a clock outside to keep the time of payments. Without, the database's times are all there is.
+    #[must_use]
+    pub fn timed_by(self, timeouts: Arc<dyn Timeouts>) -> Self {
+        Self { timeouts, ..self }
+    }
+
     /// The store behind the engine, for reading.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -147,6 +159,12 @@ impl Engine {
     #[must_use]
     pub fn queue(&self) -> &Arc<dyn Queue> {
         &self.queue
+    }
+
+    /// Who keeps the time of payments beside the database.
+    #[must_use]
+    pub fn timeouts(&self) -> &Arc<dyn Timeouts> {
+        &self.timeouts
     }
 
     /// Now.
@@ -170,6 +188,12 @@ impl Engine {
     /// Says that an event for merchants was written, or asked for again.
     pub fn tell_outbound(&self) {
         self.outbound.send_modify(|written| *written += 1);
+    }
+
+    /// Ends: waits until what was told outside has arrived, or cannot. Called when nothing will be moved any more.
+    pub async fn close(&self) {
+        self.timeouts.flush().await;
+        self.queue.close().await;
     }
 
     /// Two random numbers, enough for an id.
@@ -214,6 +238,8 @@ impl Engine {
         let told: Vec<(PaymentId, News)> =
             changes().flat_map(|change| &change.steps).map(|step| (step.payment.id, News::of(step))).collect();
         let moved: Vec<Moved> = changes().filter_map(Change::moved).collect();
+        let mut followed: Vec<Followed> = changes().filter_map(Change::followed).collect();
+        followed.extend(opens.as_ref().map(|step| following(None, &step.payment)));
         let is_told = changes().any(|change| !change.notifications.is_empty());
         let Some(update) = change.into_update(origin) else { return Ok(Updated::Applied) };
         let update = Update {
@@ -230,6 +256,7 @@ impl Engine {
             if is_told {
                 self.tell_outbound();
             }
+            followed.into_iter().for_each(|followed| self.timeouts.follow(followed));
             for moved in moved {
                 self.moves.announce(moved).await;
             }
@@ -282,92 +309,13 @@ impl Engine {
             seq: payment.seq,
             snapshot: Some(Box::new(payment.clone())),
             trace: TraceContext::current(),
+            task: None,
         };
         self.queue.tell(vec![wake]);
-    }
-}
-
-/// A payment and the steps it takes from there.
-struct Change {
-    before: Payment,
-    steps: Vec<Step>,
-    notifications: Vec<Notification>,
-}
-
-impl Change {
-    fn moved(&self) -> Option<Moved> {
-        let payment = &self.steps.last()?.payment;
-        Some(Moved { payment_id: payment.id, seq: payment.seq, state: payment.state })
-    }
-
-    fn into_update(self, origin: Origin) -> Option<Update> {
-        let Self { before, steps, notifications } = self;
-        let dead_letter = steps.iter().find_map(|step| step.dead_letter.clone());
-        let mut last = None;
-        let mut rows = Vec::with_capacity(steps.len());
-        for step in steps {
-            last = Some(step.payment);
-            rows.push(step.row);
-        }
-        let payment = last?;
-        let is_news = before.psp_reference != payment.psp_reference;
-        let learned_reference = if is_news { payment.psp_reference.clone() } else { None };
-        let (expected_seq, expected_fence) = (before.seq, before.fence);
-        let (with, opens) = (None, None);
-        Some(Update {
-            expected_seq,
-            expected_fence,
-            payment,
-            rows,
-            origin,
-            learned_reference,
-            dead_letter,
-            notifications,
-            with,
-            opens,
-        })
     }
 }
 
 /// The definition a payment has pinned.
 fn known(payment: &Payment) -> Result<&'static Definition, EngineError> {
     payment.definition().ok_or(EngineError::UnknownVersion(payment.definition_version))
-}
-
-/// What is told of a step once it is written.
-struct News {
-    from: &'static str,
-    to: State,
-    event: EventKind,
-    verdict: &'static str,
-    dead_letter: Option<ReviewReason>,
-}
-
-impl News {
-    fn of(step: &Step) -> Self {
-        let fact = &step.row.fact;
-        Self {
-            from: fact.from.map_or("none", <&str>::from),
-            to: fact.to,
-            event: fact.event,
-            verdict: fact.verdict.into(),
-            dead_letter: step.dead_letter.as_ref().map(|letter| letter.reason),
-        }
-    }
-
-    /// Counts the step. Calling for a person is not done here: alerts are durable, and workers see to them.
-    fn announce(&self, payment: PaymentId) {
-        metrics::counter!(
-            "fincore_moves_total",
-            "from" => self.from, "to" => <&str>::from(self.to),
-            "event" => <&str>::from(self.event), "verdict" => self.verdict
-        )
-        .increment(1);
-        if let Some(reason) = self.dead_letter {
-            metrics::counter!("fincore_dead_letters_total", "reason" => <&str>::from(reason)).increment(1);
-        } else if self.to == State::InReview && self.event == EventKind::DeadlinePassed {
-            metrics::counter!("fincore_reviews_overdue_total").increment(1);
-            tracing::error!(%payment, "payment still waits for a person");
-        }
-    }
 }

@@ -297,12 +297,22 @@ pub enum Actor {
     Worker(String),
     /// The PSP by webhook, named by the webhook event.
     Psp(String),
-    /// The clock: a deadline or an expired lease.
-    Clock,
+    /// A clock: a deadline or an expired lease.
+    Clock(Timekeeper),
     /// A person, by name.
     Operator(String),
     /// A refund of this charge.
     Refund(PaymentId),
+}
+
+/// Whose clock it is that says the time is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum Timekeeper {
+    /// The times in the row, looked at by a sweep or whenever somebody comes by.
+    Database,
+    /// AWS Step Functions, which sends a message when a task has taken too long.
+    StepFunctions,
 }
 
 impl std::fmt::Display for Actor {
@@ -311,7 +321,7 @@ impl std::fmt::Display for Actor {
             Self::Client(name) => write!(f, "client:{name}"),
             Self::Worker(name) => write!(f, "worker:{name}"),
             Self::Psp(name) => write!(f, "psp:{name}"),
-            Self::Clock => f.write_str("clock"),
+            Self::Clock(keeper) => write!(f, "clock:{keeper}"),
             Self::Operator(name) => write!(f, "operator:{name}"),
             Self::Refund(id) => write!(f, "refund:{id}"),
         }

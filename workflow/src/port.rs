@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod breakers;
 pub mod clock;
+pub mod executions;
 pub mod gateway;
 pub mod moves;
 pub mod outbound;
@@ -10,4 +11,5 @@ pub mod queue;
 pub mod rate_limits;
 pub mod row;
 pub mod store;
+pub mod timeouts;
 pub mod views;

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::definition::EventKind;
+use crate::event::Timekeeper;
 use crate::history::{Fact, HistoryRow, Verdict};
 use crate::money::{Currency, Money};
 
@@ -66,7 +67,14 @@ fn state(fact: &Fact) -> String {
 
 /// What a row tells beyond its event.
 fn tell_row(fact: &Fact) -> String {
-    let told = tell(&fact.data);
+    let mut told = tell(&fact.data);
+    if let Some(keeper) = fact.actor.strip_prefix("clock:").and_then(|keeper| keeper.parse().ok()) {
+        let whose = match keeper {
+            Timekeeper::Database => "by the database's time",
+            Timekeeper::StepFunctions => "by Step Functions",
+        };
+        told = if told.is_empty() { whose.to_owned() } else { format!("{whose} · {told}") };
+    }
     if fact.event != EventKind::AttemptStarted {
         return told;
     }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use workflow::decide::{Decision, Occurrence, Step, decide, start};
 use workflow::definition::{self, Activity, Goal, Kind, State};
-use workflow::event::{Actor, DisputeVerdict, Event, Unknown};
+use workflow::event::{Actor, DisputeVerdict, Event, Timekeeper, Unknown};
 use workflow::history::{self, Hash, Verdict};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
@@ -185,12 +185,12 @@ proptest! {
     #[test]
     fn whatever_happens_the_invariants_hold(story in prop::collection::vec((any::<u8>(), 0_i64..600, any::<u64>()), 1..60), manual: bool) {
         let method = if manual { CaptureMethod::Manual } else { CaptureMethod::Automatic };
-        let first = start(created(method), &Actor::Clock);
+        let first = start(created(method), &Actor::Clock(Timekeeper::Database));
         let (mut payment, mut rows, mut now) = (first.payment, vec![first.row], Timestamp::UNIX_EPOCH);
         for (which, seconds, random) in story {
             now += SignedDuration::from_secs(seconds);
             let event = event(&payment, which, now);
-            let occurrence = Occurrence::by_clock(event.clone());
+            let occurrence = Occurrence::by_clock(event.clone(), Timekeeper::Database);
             match decide(definition::current(Kind::Charge), &payment, &occurrence, now, random) {
                 Decision::Illegal(why) => prop_assert!(!why.is_empty()),
                 Decision::Record(step) => {

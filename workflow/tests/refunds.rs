@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use workflow::decide::{Decision, Occurrence, decide, start};
 use workflow::definition::{self, Activity, Goal, Kind, State};
-use workflow::event::{Actor, Event, Unknown};
+use workflow::event::{Actor, Event, Timekeeper, Unknown};
 use workflow::history::{self, Hash, HistoryRow};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
@@ -23,14 +23,14 @@ struct Told {
 
 impl Told {
     fn started(payment: Payment) -> Self {
-        let step = start(payment, &Actor::Clock);
+        let step = start(payment, &Actor::Clock(Timekeeper::Database));
         Self { payment: step.payment, rows: vec![step.row] }
     }
 
     /// Lets something happen, and returns whether it was recorded.
     fn happens(&mut self, event: Event, now: Timestamp, random: u64) -> bool {
         let definition = self.payment.definition().expect("a version that is known");
-        match decide(definition, &self.payment, &Occurrence::by_clock(event), now, random) {
+        match decide(definition, &self.payment, &Occurrence::by_clock(event, Timekeeper::Database), now, random) {
             Decision::Illegal(why) => {
                 assert!(!why.is_empty());
                 false

@@ -80,7 +80,11 @@ fn the_state_machine_is_valid_amazon_states_language() {
                 assert!(state["Parameters"]["MessageBody"]["task_token.$"] == "$$.Task.Token");
                 next.push(&state["Next"]);
                 next.extend(state["Catch"].as_array().unwrap().iter().map(|catch| &catch["Next"]));
-                for retry in state["Retry"].as_array().into_iter().flatten() {
+                let heartbeat = state.get("HeartbeatSeconds").map_or(1, |seconds| seconds.as_u64().unwrap());
+                assert!((1..state["TimeoutSeconds"].as_u64().unwrap()).contains(&heartbeat), "{name}");
+                // A waiting state's timeout is no error: it is not tried again.
+                let retries = state["Retry"].as_array().unwrap().iter().filter(|retry| retry["MaxAttempts"] != 0);
+                for retry in retries {
                     assert!(retry["IntervalSeconds"].as_u64().unwrap() >= 1);
                     assert!(retry["BackoffRate"].as_f64().unwrap() >= 1.0);
                     assert!((1..31_622_400).contains(&retry["MaxDelaySeconds"].as_u64().unwrap()));
@@ -91,6 +95,10 @@ fn the_state_machine_is_valid_amazon_states_language() {
             "Choice" => {
                 next.push(&state["Default"]);
                 next.extend(state["Choices"].as_array().unwrap().iter().map(|choice| &choice["Next"]));
+            }
+            "Wait" => {
+                assert_eq!(state["SecondsPath"], "$.report.wait_s");
+                next.push(&state["Next"]);
             }
             "Succeed" | "Fail" => assert!(state.get("Next").is_none()),
             other => panic!("{name}: unknown type {other}"),

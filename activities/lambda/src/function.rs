@@ -23,6 +23,7 @@ use workflow::port::moves::Moves;
 use workflow::port::queue::{Delivery, Queue, Receipt, Settlement};
 use workflow::port::store::Store;
 use workflow_aws::message::{self, TRACE_ATTRIBUTE, UNREADABLE_PAUSE};
+use workflow_aws::sfn::{self, SfnOptions};
 use workflow_aws::sqs::{self, SqsQueue};
 
 /// Kept free at the end of an invocation: for messages to be put off, and the answer to be sent.
@@ -50,6 +51,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who hears of moves.
     pub moves: Arc<dyn Moves>,
+    /// How Step Functions is reached, when it keeps the time of payments.
+    pub step_functions: Option<SfnOptions>,
     /// Where dead letters are told of.
     pub alerts: Vec<Arc<dyn Alerter>>,
     /// Names this function in leases and history.
@@ -68,10 +71,11 @@ impl Function {
     /// A function made of these parts. Opens its lanes on the runtime it is made in.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, queue, psps, clock, moves, alerts, name } = parts;
+        let Parts { store, queue, psps, clock, moves, step_functions, alerts, name } = parts;
         let (random, capabilities) = (Arc::new(SystemRandom), psps.capabilities());
+        let timeouts = sfn::timeouts(step_functions, &store, &clock);
         let engine = Engine::new(store, Arc::clone(&queue) as _, clock, random, capabilities);
-        let engine = Arc::new(engine.announcing(moves));
+        let engine = Arc::new(engine.announcing(moves).timed_by(timeouts));
         let options = WorkerOptions { name, ..WorkerOptions::default() };
         let sweeper = Sweeper::new(Arc::clone(&engine), Arc::clone(&psps));
         let worker = Worker::new(Arc::clone(&engine), psps, options).alerting(alerts);
@@ -166,9 +170,10 @@ impl Function {
     async fn sweep(&self, until: &Until) -> Result<usize, Error> {
         self.sweeper.match_webhooks().await?;
         self.sweeper.drop_answers().await?;
+        self.engine.timeouts().sweep().await;
         let mut swept = 0;
         for _ in 0..SWEEP_PAGES {
-            let due = self.sweeper.due(sqs::GRACE).await?;
+            let due = self.sweeper.due(sqs::GRACE.max(self.engine.timeouts().grace())).await?;
             let (found, is_last) = (due.len(), due.len() < activities::sweeper::SWEEP_LIMIT as usize);
             let left = self.queue.send(due).await;
             let works = left.into_iter().map(|wake| self.worker.work_on(Delivery::from(wake), until));
@@ -197,8 +202,9 @@ impl Function {
     /// Lets what was told and put off be sent before the process is frozen, for as long as there is time.
     async fn flush(&self, deadline: Timestamp) {
         let left = Duration::try_from(deadline.duration_since(self.engine.now())).unwrap_or_default();
-        if tokio::time::timeout(left / 2, self.queue.flush()).await.is_err() {
-            tracing::warn!("the queue is slow: messages come again when their time is over");
+        let said = async { tokio::join!(self.queue.flush(), self.engine.timeouts().flush()) };
+        if tokio::time::timeout(left / 2, said).await.is_err() {
+            tracing::warn!("the queue or Step Functions is slow: messages come again when their time is over");
         }
     }
 }

@@ -71,6 +71,7 @@ async fn open(settings: &Settings) -> anyhow::Result<Parts> {
         psps,
         clock,
         moves: shared.moves,
+        step_functions: settings.step_functions.clone(),
         alerts,
         name: settings.name.clone(),
     })

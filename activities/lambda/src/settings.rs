@@ -6,6 +6,7 @@ use activities::gateway::accounts::{Account, with_environment};
 use activities::gateway::client::Roots;
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
+use workflow_aws::sfn::{Keeping, SfnOptions};
 use workflow_aws::sqs::SqsOptions;
 use workflow_postgres::{Pooler, PostgresOptions};
 use workflow_redis::RedisOptions;
@@ -21,6 +22,8 @@ pub(crate) struct Settings {
     database_connections: u32,
     pooler: Pooler,
     pub(crate) sqs: SqsOptions,
+    /// How Step Functions is reached, should it keep the time of payments, or still keep that of some.
+    pub(crate) step_functions: Option<SfnOptions>,
     /// Where the fast state is that processes share, if anywhere.
     pub(crate) redis: Option<RedisOptions>,
     pub(crate) psps: BTreeMap<String, Account>,
@@ -65,6 +68,7 @@ impl Settings {
                 "FINCORE_ALERT_WEBHOOK_URL and FINCORE_ALERT_WEBHOOK_SECRET go together: set both or none"
             ),
         };
+        let sqs = SqsOptions::new(queue_url, variable("FINCORE_AWS_ENDPOINT_URL"));
         let stream = variable("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_else(|| std::process::id().to_string());
         Ok(Self {
             database_url: database_url.into(),
@@ -74,7 +78,8 @@ impl Settings {
                 Some("transaction") => Pooler::Transaction,
                 Some(other) => anyhow::bail!("FINCORE_DATABASE_POOLER is {other}, but must be none or transaction"),
             },
-            sqs: SqsOptions::new(queue_url, variable("FINCORE_AWS_ENDPOINT_URL")),
+            step_functions: step_functions(variable, &sqs)?,
+            sqs,
             redis: variable("FINCORE_REDIS_URL").map(|url| {
                 let options = RedisOptions::new(url.into());
                 match variable("FINCORE_REDIS_PREFIX") {
@@ -103,6 +108,25 @@ impl Settings {
     pub(crate) fn database(&self) -> PostgresOptions {
         let url = self.database_url.expose_secret().to_owned();
         PostgresOptions { pooler: self.pooler, ..PostgresOptions::new(url, self.database_connections) }
+    }
+}
+
+/// Step Functions, as `fincore` takes it from its environment.
+fn step_functions(variable: &dyn Fn(&str) -> Option<String>, queue: &SqsOptions) -> anyhow::Result<Option<SfnOptions>> {
+    let keeping = match variable("FINCORE_TIMEOUTS").as_deref() {
+        None | Some("database") => Keeping::WhatItHas,
+        Some("step-functions") => Keeping::All,
+        Some(other) => anyhow::bail!("FINCORE_TIMEOUTS is {other}, but must be database or step-functions"),
+    };
+    match (variable("FINCORE_STATE_MACHINE_ARN"), keeping) {
+        (None, Keeping::WhatItHas) => Ok(None),
+        (None, Keeping::All) => {
+            anyhow::bail!("FINCORE_TIMEOUTS is step-functions, so FINCORE_STATE_MACHINE_ARN must be set")
+        }
+        (Some(arn), _) => {
+            let options = SfnOptions::new(&arn, queue, keeping, variable("FINCORE_AWS_ENDPOINT_URL"));
+            Ok(Some(options.context("cannot use Step Functions")?))
+        }
     }
 }
 

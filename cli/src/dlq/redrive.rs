@@ -42,7 +42,7 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shared = app::shared(&settings, Workers::Elsewhere, &clock)?;
     let queue = app::queue(&settings, Workers::Elsewhere).await;
-    let engine = app::engine(store, Arc::clone(&queue), &Psps::default(), clock, &shared);
+    let engine = app::engine(store, queue, &Psps::default(), clock, &shared, &settings)?;
     let redrive = Redrive {
         operator: order.operator.clone(),
         why: order.why.clone().unwrap_or_default(),
@@ -75,7 +75,7 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
         }
     }
     bar.finish_and_clear();
-    queue.close().await;
+    engine.close().await;
     if let Some(dead_letters) = settings.dead_letter_queue().filter(|_| !order.dry_run) {
         let carrier = SqsQueue::open(settings.sqs(), Listening::No);
         // The message of a charge that still waits stays where people look for it.

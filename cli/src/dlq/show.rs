@@ -61,7 +61,7 @@ pub(super) async fn run(knobs: &Knobs, show: &ShowLetter) -> anyhow::Result<Exit
         // It only looks: no PSP is called and no queue is told.
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let alone = Shared::alone(Arc::clone(&clock));
-        let engine = app::engine(Arc::clone(&store), Arc::new(NoQueue), &Psps::default(), clock, &alone);
+        let engine = app::engine(Arc::clone(&store), Arc::new(NoQueue), &Psps::default(), clock, &alone, &settings)?;
         println!("\n  A redrive {}", would(&engine.plan_redrive(id).await?));
         println!("\n    fincore dlq redrive {id} --why '…'{}\n", flag(last.redriving()));
     } else {

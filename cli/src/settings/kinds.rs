@@ -22,6 +22,16 @@ pub enum QueueKind {
     Sqs,
 }
 
+/// Who keeps the time of payments.
+#[derive(clap::ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeoutsKind {
+    /// The database: sweeps find what is due.
+    Database,
+    /// AWS Step Functions, and the database where that does not.
+    StepFunctions,
+}
+
 /// What stands between this program and PostgreSQL.
 #[derive(clap::ValueEnum, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 #[serde(rename_all = "lowercase")]

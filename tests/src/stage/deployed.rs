@@ -82,7 +82,13 @@ impl Stage for Deployed {
             let is_at_rest = !payment.is_leased() && !payment.is_due(now);
             // After the payment: whoever dies right after the last write is dead before this is at rest.
             match self.crash.load(Ordering::SeqCst).then(|| self.site.conduct.carried_out()) {
-                None | Some(CarriedOut::NotYet) if is_at_rest => return,
+                None | Some(CarriedOut::NotYet) if is_at_rest => {
+                    if let Some(machine) = &self.site.machine {
+                        machine.until_followed(&payment).await;
+                        machine.until_kept(self.store(), &payment).await;
+                    }
+                    return;
+                }
                 None | Some(CarriedOut::NotYet | CarriedOut::InPart) => {}
                 Some(CarriedOut::Wholly) => {
                     self.crash.store(false, Ordering::SeqCst);

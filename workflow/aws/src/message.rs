@@ -1,12 +1,15 @@
-//! What a message says: version, payment and `seq`; the trace goes with it as an attribute.
+//! What a message says: version, payment and `seq`, and whether Step Functions asks with it; the trace goes with it as an
+//! attribute.
 //!
 //! Messages written by an older or newer release are in the queue during every rollout, so the version is in the body.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use workflow::definition::State;
 use workflow::ids::PaymentId;
 use workflow::port::queue::Wake;
+use workflow::port::timeouts::Task;
 
 /// The attribute that carries the trace, as a W3C `traceparent`.
 pub const TRACE_ATTRIBUTE: &str = "traceparent";
@@ -23,6 +26,24 @@ struct Body {
     v: u32,
     payment: PaymentId,
     seq: i64,
+    /// What Step Functions adds to the messages that it sends itself.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    task: Option<TaskBody>,
+}
+
+/// As `statemachine.asl.json` writes it.
+#[derive(Serialize, Deserialize)]
+struct TaskBody {
+    state: State,
+    task_token: String,
+    #[serde(default)]
+    timed_out: bool,
+}
+
+impl From<TaskBody> for Task {
+    fn from(body: TaskBody) -> Self {
+        Self { token: body.task_token, state: body.state, timed_out: body.timed_out }
+    }
 }
 
 /// A message that this release cannot read. It is left to the queue, which delivers it again (to a newer release,
@@ -43,7 +64,7 @@ pub enum Unreadable {
 /// Never: a struct of numbers and texts always becomes JSON.
 #[must_use]
 pub fn write(wake: &Wake) -> String {
-    let body = Body { v: VERSION, payment: wake.payment_id, seq: wake.seq };
+    let body = Body { v: VERSION, payment: wake.payment_id, seq: wake.seq, task: None };
     serde_json::to_string(&body).expect("numbers and texts become JSON")
 }
 
@@ -61,8 +82,9 @@ pub fn read(body: &str, trace: Option<&str>) -> Result<Wake, Unreadable> {
     if v != VERSION {
         return Err(Unreadable::Version(v));
     }
-    let Body { payment, seq, .. } = serde_json::from_str(body)?;
-    Ok(Wake { trace: trace.and_then(|trace| trace.parse().ok()), ..Wake::of(payment, seq) })
+    let Body { payment, seq, task, .. } = serde_json::from_str(body)?;
+    let trace = trace.and_then(|trace| trace.parse().ok());
+    Ok(Wake { trace, task: task.map(Task::from), ..Wake::of(payment, seq) })
 }
 
 /// Counts and logs a message that cannot be read.
@@ -93,6 +115,16 @@ mod tests {
     fn more_than_we_know_is_read_over_and_a_broken_trace_left_out() {
         let body = format!(r#"{{"v":1,"payment":"{PAYMENT}","seq":3,"why":"later"}}"#);
         assert_eq!(read(&body, Some("?")).unwrap().trace, None);
+    }
+
+    #[test]
+    fn what_step_functions_asks_is_read_and_its_token_is_not_shown() {
+        let of = |more: &str| read(&format!(r#"{{"v":1,"payment":"{PAYMENT}","seq":3{more}}}"#), None).unwrap().task;
+        assert_eq!(of(""), None);
+        let entered = of(r#","state":"authorized","task_token":"AQB""#).unwrap();
+        assert_eq!(entered, Task { token: "AQB".into(), state: State::Authorized, timed_out: false });
+        assert_eq!(format!("{entered:?}"), "Task(authorized entered)");
+        assert!(of(r#","state":"authorized","task_token":"AQB","timed_out":true"#).unwrap().timed_out);
     }
 
     #[test]

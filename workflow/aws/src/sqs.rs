@@ -5,7 +5,7 @@
 //! the sweeper finds what was lost. What cannot be read stays in the queue until its redrive policy moves it to the
 //! dead-letter queue.
 
-mod batch;
+pub(crate) mod batch;
 mod receive;
 mod send;
 
@@ -65,6 +65,12 @@ impl SqsOptions {
         let queue_url = queue_url.into();
         let region = region_in(&queue_url).map(str::to_owned);
         Self { queue_url, aws: AwsOptions { endpoint_url, region } }
+    }
+
+    /// Whether it is a FIFO queue.
+    #[must_use]
+    pub fn is_fifo(&self) -> bool {
+        self.queue_url.ends_with(".fifo")
     }
 }
 
@@ -150,8 +156,8 @@ impl SqsQueue {
     }
 
     fn with(clients: OnceCell<Clients>, options: SqsOptions, listening: Listening) -> Self {
+        let is_fifo = options.is_fifo();
         let SqsOptions { queue_url, aws } = options;
-        let is_fifo = queue_url.ends_with(".fifo");
         let shared = Arc::new(Shared { clients, aws, queue_url, is_fifo });
         let (stop, pollers) = (CancellationToken::new(), TaskTracker::new());
         let (hand_in, received) = mpsc::channel(POLLERS * MAX_ENTRIES);

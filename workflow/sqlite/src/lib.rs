@@ -8,6 +8,7 @@
 mod columns;
 mod connect;
 mod error;
+mod executions;
 mod keys;
 mod letters;
 mod lists;

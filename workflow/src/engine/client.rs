@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Engine, EngineError, MAX_CONFLICTS};
+use super::{Engine, EngineError, MAX_CONFLICTS, following};
 use crate::decide::{self, Decision, Occurrence};
 use crate::definition::{self, Goal, Kind, State};
 use crate::event::{Actor, Event};
@@ -111,6 +111,7 @@ impl Engine {
         match started {
             Started::Created => {
                 metrics::counter!("fincore_payments_started_total").increment(1);
+                self.timeouts.follow(following(None, &payment));
                 self.tell_if_due(&payment);
                 Ok(reply)
             }

@@ -7,13 +7,14 @@ use jiff::SignedDuration;
 
 use super::{Engine, EngineError, MAX_CONFLICTS, known};
 use crate::decide::{Decision, Occurrence, Step, record_stale};
-use crate::definition::{self, Activity, EventKind};
-use crate::event::{Actor, Event, Unknown};
+use crate::definition::{self, Activity, EventKind, State};
+use crate::event::{Actor, Event, Timekeeper, Unknown};
 use crate::history::Hash;
 use crate::payment::Payment;
 use crate::port::gateway::Query;
 use crate::port::queue::Wake;
 use crate::port::store::{Due, Origin, Updated};
+use crate::port::timeouts::LARGEST_SKEW;
 
 /// The right to run one attempt of an activity, until its time runs out or somebody takes it away.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +38,18 @@ pub enum Claimed {
     Idle,
     /// Somebody else has it in hand, until then at most.
     Held(jiff::Timestamp),
+    /// A clock outside said too early that the time is over; it is, then.
+    Early(jiff::Timestamp),
+}
+
+/// What it means that a clock outside says a payment's time is over.
+enum Told {
+    /// It is.
+    InTime,
+    /// It will be, then.
+    Early(jiff::Timestamp),
+    /// That does not matter any more, and is kept as old news.
+    Late(Box<Step>),
 }
 
 /// What became of a report.
@@ -66,6 +79,8 @@ impl Engine {
     /// # Errors
     /// The store did not answer; the payment stays due.
     pub async fn wake(&self, wake: Wake, worker: &str) -> Result<Claimed, EngineError> {
+        let keeper = wake.timekeeper();
+        let mut timed_out = wake.task.filter(|task| task.timed_out).map(|task| task.state);
         let mut known = wake.snapshot.map(|payment| *payment);
         for _ in 0..MAX_CONFLICTS {
             let payment = match known.take() {
@@ -75,7 +90,12 @@ impl Engine {
                     None => return Ok(Claimed::Idle),
                 },
             };
-            let Some(steps) = self.due_steps(&payment, worker)? else {
+            let steps = match timed_out.map(|state| self.told(&payment, state)) {
+                None | Some(Told::InTime) => self.due_steps(&payment, worker, keeper)?,
+                Some(Told::Early(at)) => return Ok(Claimed::Early(at)),
+                Some(Told::Late(step)) => Some(vec![*step]),
+            };
+            let Some(steps) = steps else {
                 return Ok(payment.lease_until.map_or(Claimed::Idle, Claimed::Held));
             };
             let lease = lease_of(&steps, worker);
@@ -83,6 +103,8 @@ impl Engine {
             if self.write(&payment, steps, Origin::Plain).await? == Updated::Conflict {
                 continue;
             }
+            // What the clock outside had to say is said, whether it counted or came too late.
+            timed_out = None;
             match lease {
                 Some(lease) => return Ok(Claimed::Work(Box::new(lease))),
                 None => known = last,
@@ -91,19 +113,35 @@ impl Engine {
         Err(EngineError::Contended)
     }
 
+    /// What it means now that a clock outside says the time in this state is over. The row's own time decides; what comes
+    /// after the payment has left, or for an earlier stay, is kept as old news.
+    fn told(&self, payment: &Payment, state: State) -> Told {
+        let now = self.now();
+        let deadline = payment.next_wake_at.filter(|_| payment.state == state && payment.activity().is_none());
+        match deadline {
+            Some(at) if at <= now => Told::InTime,
+            Some(at) if at <= now.saturating_add(LARGEST_SKEW).unwrap_or(jiff::Timestamp::MAX) => Told::Early(at),
+            Some(_) | None => {
+                let occurrence = Occurrence::by_clock(Event::DeadlinePassed {}, Timekeeper::StepFunctions);
+                let why = "the payment had left the state, or come back to it, before its time was over";
+                Told::Late(Box::new(record_stale(payment, &occurrence, why, now)))
+            }
+        }
+    }
+
     /// The step or two that a payment is due for now.
-    fn due_steps(&self, payment: &Payment, worker: &str) -> Result<Option<Vec<Step>>, EngineError> {
+    fn due_steps(&self, payment: &Payment, worker: &str, keeper: Timekeeper) -> Result<Option<Vec<Step>>, EngineError> {
         let now = self.now();
         if !payment.is_due(now) {
             return Ok(None);
         }
         let occurrence = if payment.is_leased() {
             let detail = "the lease ran out before the worker reported".to_owned();
-            Occurrence::by_clock(Event::Unknown { why: Unknown::WorkerLost, detail })
+            Occurrence::by_clock(Event::Unknown { why: Unknown::WorkerLost, detail }, keeper)
         } else if payment.activity().is_some() {
             self.intent(payment, worker)?
         } else {
-            Occurrence::by_clock(Event::DeadlinePassed {})
+            Occurrence::by_clock(Event::DeadlinePassed {}, keeper)
         };
         let first = match self.decide(payment, &occurrence, now)? {
             Decision::Record(step) => *step,
@@ -155,7 +193,7 @@ impl Engine {
         let lease_until =
             self.now().saturating_add(SignedDuration::from_millis(lease_ms)).unwrap_or(jiff::Timestamp::MAX);
         if let Some(event) = self.expired_key(payment, activity, lease_until) {
-            return Ok(Occurrence::by_clock(event));
+            return Ok(Occurrence::by_clock(event, Timekeeper::Database));
         }
         let event = Event::AttemptStarted { activity, key: key(payment), lease_until };
         Ok(Occurrence { event, actor: Actor::Worker(worker.to_owned()), payload_hash: Some(asked_hash(payment)) })

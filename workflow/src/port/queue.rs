@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::event::Timekeeper;
 use crate::ids::PaymentId;
 use crate::payment::Payment;
+use crate::port::timeouts::Task;
 use crate::trace::TraceContext;
 
 /// "Look at this payment."
@@ -21,13 +23,21 @@ pub struct Wake {
     pub snapshot: Option<Box<Payment>>,
     /// The trace of the request or the work that said so, if any.
     pub trace: Option<TraceContext>,
+    /// What a clock outside asks with it, if one does.
+    pub task: Option<Task>,
 }
 
 impl Wake {
     /// A wake of somebody who has no more to tell.
     #[must_use]
     pub fn of(payment_id: PaymentId, seq: i64) -> Self {
-        Self { payment_id, seq, snapshot: None, trace: None }
+        Self { payment_id, seq, snapshot: None, trace: None, task: None }
+    }
+
+    /// Whose clock says so.
+    #[must_use]
+    pub fn timekeeper(&self) -> Timekeeper {
+        if self.task.is_some() { Timekeeper::StepFunctions } else { Timekeeper::Database }
     }
 }
 

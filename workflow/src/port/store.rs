@@ -15,6 +15,7 @@ use crate::definition::State;
 use crate::history::{Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
 use crate::payment::Payment;
+use crate::port::executions::Executions;
 use crate::port::outbound::Outbound;
 
 pub use keys::{ApiKey, Mode, Rotation, Scope, Scopes};
@@ -140,9 +141,9 @@ pub struct Due {
     pub seq: i64,
 }
 
-/// The database of payments, and of what merchants are told of them.
+/// The database of payments, and of what merchants and clocks outside are told of them.
 #[async_trait]
-pub trait Store: Outbound + Send + Sync {
+pub trait Store: Outbound + Executions + Send + Sync {
     /// Stores payments, each with its first row and its request; all or nothing per element.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub struct HistoryRowView<'a> {
     /// What happened.
     #[cfg_attr(feature = "openapi", schema(schema_with = openapi::event_kind))]
     event: EventKind,
-    /// Who caused it: a client's key, a worker, a PSP's webhook, the clock or an operator.
+    /// Who caused it: a client's key, a worker, a PSP's webhook, a clock (the database's or that of Step Functions) or an operator.
     actor: &'a str,
     /// The status before; none in the first row.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<openapi::PaymentStatus>, required))]
