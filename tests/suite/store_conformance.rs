@@ -8,6 +8,7 @@ mod history;
 mod inbox;
 mod letters;
 mod lists;
+mod operators;
 mod outbound;
 mod payments;
 mod poison;

@@ -252,13 +252,17 @@ impl Amounts {
     }
 
     fn after(mut self, event: EventKind, amount: i64, psp_refund: Option<&str>) -> Self {
-        if matches!(event, EventKind::Authorized | EventKind::Captured) {
+        if matches!(event, EventKind::Authorized | EventKind::Captured | EventKind::ResolvedSucceeded) {
             self.authorized = self.authorized.max(amount);
         }
         if event == EventKind::Captured {
             self.captured = self.captured.max(amount);
-        } else if event == EventKind::CaptureFailed {
+        } else if event == EventKind::ResolvedSucceeded {
+            self.captured = amount;
+        } else if matches!(event, EventKind::CaptureFailed | EventKind::ResolvedFailed) {
             self.captured = self.refunded;
+        } else if event == EventKind::ResolvedCanceled {
+            self.refunded = self.captured;
         } else if event == EventKind::Refunded {
             self.refunds.count(psp_refund);
             self.refunded = self.refunded.saturating_add(amount).min(self.captured);
@@ -310,11 +314,19 @@ fn compare<'a>(payment: &crate::payment::Payment, rows: &'a [HistoryRow]) -> Res
         ("refunds", payment.refunds == amounts.refunds),
         ("amount_charged_back", payment.amount_charged_back_minor == amounts.charged_back),
         ("psp_reference", payment.psp_reference.as_deref() == reference),
+        ("proposal", payment.proposal.as_ref().is_none_or(|proposal| is_told(proposal, rows))),
     ];
     match told.into_iter().find(|(_, agrees)| !agrees) {
         Some((column, _)) => Err(BrokenChain::Row { column }),
         None => Ok(()),
     }
+}
+
+/// Whether the history tells of a proposal, and of who made it: nobody can put words into another's mouth.
+fn is_told(proposal: &crate::payment::Proposal, rows: &[HistoryRow]) -> bool {
+    let row = rows.iter().find(|row| row.seq == proposal.seq);
+    let proposes = |event| matches!(event, EventKind::ResolutionProposed | EventKind::RefundProposed);
+    row.is_some_and(|row| proposes(row.fact.event) && row.fact.actor == format!("operator:{}", proposal.by))
 }
 
 #[cfg(test)]

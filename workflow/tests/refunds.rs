@@ -78,6 +78,7 @@ fn payment(id: PaymentId, amount_minor: i64) -> Payment {
         amount_refunded_minor: 0,
         amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
+        proposal: None,
         failure: None,
         next_action: None,
         action_result: None,
@@ -103,7 +104,7 @@ fn captured() -> Told {
 fn refund_of(charge: &mut Told, amount_minor: i64, number: u64, now: Timestamp) -> Option<Told> {
     let id = PaymentId::new_refund(now, [number, 1]);
     let money = Money { amount_minor, currency: charge.payment.currency };
-    charge.happens(Event::RefundRequested { refund: id, money }, now, 0).then(|| {
+    charge.happens(Event::RefundRequested { refund: id, money, approval: None }, now, 0).then(|| {
         let of = RefundOf { charge: charge.payment.id, psp_reference: "pi_1".to_owned(), reason: None };
         Told::started(Payment { goal: Goal::Reverse, refund_of: Some(of), ..payment(id, amount_minor) })
     })

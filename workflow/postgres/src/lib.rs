@@ -14,6 +14,7 @@ mod keys;
 mod letters;
 mod lists;
 mod opened;
+mod operators;
 mod outbound;
 mod read;
 mod schema;

@@ -11,6 +11,7 @@ mod error;
 mod keys;
 mod letters;
 mod lists;
+mod operators;
 mod outbound;
 mod read;
 mod schema;
