@@ -264,7 +264,7 @@ pub fn by(operator: &str) -> By {
 /// # Panics
 /// When that is refused.
 pub async fn redriven(engine: &Engine, id: PaymentId, decided: Decided) -> Payment {
-    match engine.perform(id, &Act::Redrive(decided), &by("ada")).await.unwrap() {
+    match engine.perform(id, &Act::Redrive(decided), &by("ada")).await.expect("the store answers") {
         Performed::Done(done) => done.payment,
         Performed::Refused(refusal) => panic!("refused: {refusal:?}"),
     }

@@ -7,11 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use workflow::decide::{Decision, Occurrence, decide, start};
 use workflow::definition::{self, Activity, Goal, Kind, State};
-use workflow::event::{Actor, Event, Unknown};
+use workflow::event::{Actor, Approval, Event, Unknown};
 use workflow::history::{self, Hash, HistoryRow};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
-use workflow::payment::{CaptureMethod, Failure, FailureCategory, Payment, RefundOf, RefundStatus, Refunds, Route};
+use workflow::payment::{
+    CaptureMethod, Failure, FailureCategory, Outcome, Payment, Proposed, RefundOf, RefundStatus, Refunds, Resolution,
+    Route,
+};
 
 const CAPTURED: i64 = 1_000;
 
@@ -30,7 +33,14 @@ impl Told {
     /// Lets something happen, and returns whether it was recorded.
     fn happens(&mut self, event: Event, now: Timestamp, random: u64) -> bool {
         let definition = self.payment.definition().expect("a version that is known");
-        match decide(definition, &self.payment, &Occurrence::by_clock(event), now, random) {
+        // Whoever proposes is not who approves.
+        let actor = match &event {
+            Event::ResolutionProposed { .. } => Actor::Operator("ada".to_owned()),
+            Event::ResolvedSucceeded { .. } | Event::ResolvedFailed { .. } => Actor::Operator("grace".to_owned()),
+            _ => Actor::Clock,
+        };
+        let occurrence = Occurrence { event, actor, payload_hash: None };
+        match decide(definition, &self.payment, &occurrence, now, random) {
             Decision::Illegal(why) => {
                 assert!(!why.is_empty());
                 false
@@ -121,6 +131,9 @@ fn event(refund: &Payment, which: u8, now: Timestamp) -> Event {
         advice: None,
     };
     let money = refund.asked();
+    if which.is_multiple_of(5) {
+        return resolved(refund, which, now);
+    }
     match which % 14 {
         0 => Event::AttemptStarted {
             activity: Activity::Refund,
@@ -143,6 +156,31 @@ fn event(refund: &Payment, which: u8, now: Timestamp) -> Event {
             captured: false,
         },
         _ => Event::Redriven { reason: "again".to_owned(), decided: None },
+    }
+}
+
+/// A first person says how it ended, or a second one agrees.
+fn resolved(refund: &Payment, which: u8, now: Timestamp) -> Event {
+    let Some(pending) = &refund.proposal else {
+        let outcome = if which.is_multiple_of(2) { Outcome::Succeeded } else { Outcome::Failed };
+        let resolution = Resolution { outcome, captured_minor: None, psp_reference: refund.psp_reference.clone() };
+        let (reason, expires_at) = ("seen".to_owned(), now + SignedDuration::from_hours(1));
+        return Event::ResolutionProposed { resolution, reason, expires_at };
+    };
+    let approval = Approval {
+        proposal: pending.seq,
+        proposed_by: pending.by.clone(),
+        evidence: pending.why.clone(),
+        reason: "seen too".to_owned(),
+    };
+    match &pending.what {
+        Proposed::Resolution(Resolution { outcome: Outcome::Succeeded, psp_reference, .. }) => {
+            Event::ResolvedSucceeded { money: None, psp_reference: psp_reference.clone(), approval }
+        }
+        Proposed::Resolution(Resolution { psp_reference, .. }) => {
+            Event::ResolvedFailed { psp_reference: psp_reference.clone(), approval }
+        }
+        Proposed::Refund { .. } => unreachable!("a refund has no refunds"),
     }
 }
 

@@ -14,105 +14,131 @@ const TOO_MUCH_TO_REFUND: &str = "not so much is left to give back; refunds unde
 
 /// Why a request is refused in a state that would allow it, if it is.
 pub(super) fn refused(payment: &Payment, occurrence: &Occurrence, now: Timestamp) -> Option<&'static str> {
+    let asked = Asked { payment, actor: &occurrence.actor, now };
     match &occurrence.event {
-        Event::CaptureRequested { amount_minor } if !(1..=payment.amount_authorized_minor).contains(amount_minor) => {
-            Some("the amount to capture is more than what is authorized")
-        }
+        Event::CaptureRequested { amount_minor } => (!(1..=payment.amount_authorized_minor).contains(amount_minor))
+            .then_some("the amount to capture is more than what is authorized"),
         Event::RefundRequested { money, approval, .. } => refund_refused(payment, money.amount_minor)
-            .or_else(|| refund_unapproved(payment, money.amount_minor, approval.as_ref(), &occurrence.actor, now)),
+            .or_else(|| asked.refund_unapproved(money.amount_minor, approval.as_ref())),
         Event::RetryRequested { .. } if payment.is_leased() => {
             Some("a worker has it in hand; it reports, or its lease runs out")
         }
-        Event::RetryRequested { .. } if payment.is_due(now) => Some("it is due already; the next free worker takes it"),
+        Event::RetryRequested { .. } => {
+            payment.is_due(now).then_some("it is due already; the next free worker takes it")
+        }
         Event::ResolutionProposed { resolution, .. } => {
-            proposed_already(payment, now).or_else(|| resolution_refused(payment, resolution))
+            asked.proposed_already().or_else(|| resolution_refused(payment, resolution))
         }
         Event::RefundProposed { money, .. } => {
-            proposed_already(payment, now).or_else(|| refund_refused(payment, money.amount_minor))
+            asked.proposed_already().or_else(|| refund_refused(payment, money.amount_minor))
         }
         Event::ProposalWithdrawn { proposal, .. } => match &payment.proposal {
             Some(pending) if pending.seq == *proposal => None,
             Some(_) => Some("another proposal waits by now; look at the payment again"),
             None => Some("nothing is proposed here that could be taken back"),
         },
-        Event::ResolvedSucceeded { approval, .. }
-        | Event::ResolvedFailed { approval, .. }
-        | Event::ResolvedCanceled { approval, .. } => {
-            let resolution = resolution_of(&occurrence.event)?;
-            resolution_refused(payment, &resolution)
-                .or_else(|| unapproved(payment, approval, &Proposed::Resolution(resolution), &occurrence.actor, now))
+        Event::ResolvedSucceeded { money, psp_reference, approval } => {
+            let captured = money.map(|money| money.amount_minor);
+            asked.resolution_unapproved(Outcome::Succeeded, captured, psp_reference.as_ref(), approval)
         }
-        _other => None,
+        Event::ResolvedFailed { psp_reference, approval } => {
+            asked.resolution_unapproved(Outcome::Failed, None, psp_reference.as_ref(), approval)
+        }
+        Event::ResolvedCanceled { psp_reference, approval } => {
+            asked.resolution_unapproved(Outcome::Canceled, None, psp_reference.as_ref(), approval)
+        }
+        Event::Started { .. }
+        | Event::AttemptStarted { .. }
+        | Event::Registered { .. }
+        | Event::Authorized { .. }
+        | Event::Captured { .. }
+        | Event::Accepted { .. }
+        | Event::ActionRequired { .. }
+        | Event::Declined { .. }
+        | Event::Rejected { .. }
+        | Event::Voided { .. }
+        | Event::Refunded { .. }
+        | Event::Untouched { .. }
+        | Event::Unknown { .. }
+        | Event::NotSent { .. }
+        | Event::Throttled { .. }
+        | Event::AmountsDisagree { .. }
+        | Event::CaptureFailed { .. }
+        | Event::VoidFailed { .. }
+        | Event::RefundFailed { .. }
+        | Event::DisputeOpened { .. }
+        | Event::ChargedBack { .. }
+        | Event::ChargebackReversed { .. }
+        | Event::DisputeClosed { .. }
+        | Event::KeyExpired { .. }
+        | Event::DeadlinePassed {}
+        | Event::CancelRequested { .. }
+        | Event::ActionCompleted { .. }
+        | Event::Redriven { .. }
+        | Event::RefundUpdated { .. }
+        | Event::InquiryRequested { .. }
+        | Event::Noted { .. } => None,
     }
 }
 
-/// What a resolving event says.
-fn resolution_of(event: &Event) -> Option<Resolution> {
-    let (outcome, captured_minor, psp_reference) = match event {
-        Event::ResolvedSucceeded { money, psp_reference, .. } => {
-            (Outcome::Succeeded, money.map(|money| money.amount_minor), psp_reference)
-        }
-        Event::ResolvedFailed { psp_reference, .. } => (Outcome::Failed, None, psp_reference),
-        Event::ResolvedCanceled { psp_reference, .. } => (Outcome::Canceled, None, psp_reference),
-        _other => return None,
-    };
-    Some(Resolution { outcome, captured_minor, psp_reference: psp_reference.clone() })
+/// A payment, and who asks when.
+struct Asked<'a> {
+    payment: &'a Payment,
+    actor: &'a Actor,
+    now: Timestamp,
 }
 
 fn refund_refused(payment: &Payment, amount_minor: i64) -> Option<&'static str> {
     (!(1..=payment.refundable_minor()).contains(&amount_minor)).then_some(TOO_MUCH_TO_REFUND)
 }
 
-/// Clients give their own money back. Operators give that of others, so it takes two of them.
-fn refund_unapproved(
-    payment: &Payment,
-    amount_minor: i64,
-    approval: Option<&Approval>,
-    actor: &Actor,
-    now: Timestamp,
-) -> Option<&'static str> {
-    match (approval, actor) {
-        (None, Actor::Operator(_)) => Some("it moves money, so a second person has to agree: propose it"),
-        (None, Actor::Client(_) | Actor::Worker(_) | Actor::Psp(_) | Actor::Clock | Actor::Refund(_)) => None,
-        (Some(approval), _) => {
-            let Some(Proposal { what: what @ Proposed::Refund { amount_minor: proposed, .. }, .. }) = &payment.proposal
-            else {
-                return Some(NOT_PROPOSED);
-            };
-            if *proposed != amount_minor {
-                return Some(NOT_PROPOSED);
-            }
-            unapproved(payment, approval, &what.clone(), actor, now)
+impl Asked<'_> {
+    /// Clients give their own money back. Operators give that of others, so it takes two of them.
+    fn refund_unapproved(&self, amount_minor: i64, approval: Option<&Approval>) -> Option<&'static str> {
+        match (approval, self.actor) {
+            (None, Actor::Operator(_)) => Some("it moves money, so a second person has to agree: propose it"),
+            (None, Actor::Client(_) | Actor::Worker(_) | Actor::Psp(_) | Actor::Clock | Actor::Refund(_)) => None,
+            (Some(approval), _) => self.unapproved(
+                approval,
+                |what| matches!(what, Proposed::Refund { amount_minor: proposed, .. } if *proposed == amount_minor),
+            ),
         }
     }
-}
 
-const NOT_PROPOSED: &str = "this is not what is proposed here; look at the payment again";
-
-/// Why an approval does not count, if it does not.
-fn unapproved(
-    payment: &Payment,
-    approval: &Approval,
-    what: &Proposed,
-    actor: &Actor,
-    now: Timestamp,
-) -> Option<&'static str> {
-    let Some(pending) = payment.proposal.as_ref().filter(|pending| pending.seq == approval.proposal) else {
-        return Some("that proposal waits no longer: the payment has moved on, or it was taken back");
-    };
-    let Actor::Operator(name) = actor else { return Some("only an operator can approve") };
-    if pending.is_by(name) {
-        return Some("who proposed it cannot approve it: it takes a second person");
+    fn resolution_unapproved(
+        &self,
+        outcome: Outcome,
+        captured_minor: Option<i64>,
+        psp_reference: Option<&String>,
+        approval: &Approval,
+    ) -> Option<&'static str> {
+        let said = Resolution { outcome, captured_minor, psp_reference: psp_reference.cloned() };
+        resolution_refused(self.payment, &said).or_else(|| {
+            self.unapproved(approval, |what| matches!(what, Proposed::Resolution(proposed) if *proposed == said))
+        })
     }
-    if pending.has_expired(now) {
-        return Some("the proposal has expired; look at the payment again, and propose it anew");
-    }
-    (pending.what != *what || pending.by != approval.proposed_by).then_some(NOT_PROPOSED)
-}
 
-fn proposed_already(payment: &Payment, now: Timestamp) -> Option<&'static str> {
-    let waits = payment.proposal.as_ref().is_some_and(|pending| !pending.has_expired(now));
-    waits.then_some("another proposal waits already: approve it or take it back")
+    /// Why an approval does not count, if it does not.
+    fn unapproved(&self, approval: &Approval, is_this: impl Fn(&Proposed) -> bool) -> Option<&'static str> {
+        let pending = self.payment.proposal.as_ref().filter(|pending| pending.seq == approval.proposal);
+        let Some(pending) = pending else {
+            return Some("that proposal waits no longer: the payment has moved on, or it was taken back");
+        };
+        let Actor::Operator(name) = self.actor else { return Some("only an operator can approve") };
+        if pending.is_by(name) {
+            return Some("who proposed it cannot approve it: it takes a second person");
+        }
+        if pending.has_expired(self.now) {
+            return Some("the proposal has expired; look at the payment again, and propose it anew");
+        }
+        (!is_this(&pending.what) || pending.by != approval.proposed_by)
+            .then_some("this is not what is proposed here; look at the payment again")
+    }
+
+    fn proposed_already(&self) -> Option<&'static str> {
+        let waits = self.payment.proposal.as_ref().is_some_and(|pending| !pending.has_expired(self.now));
+        waits.then_some("another proposal waits already: approve it or take it back")
+    }
 }
 
 /// Why people cannot say this of the payment, if they cannot. What the row already counts must not be contradicted
@@ -162,33 +188,30 @@ pub(super) fn heed(
         why: why.to_owned(),
         what,
     };
-    match &occurrence.event {
-        Event::ResolutionProposed { resolution, reason, expires_at } => {
-            after.proposal = Some(pending(Proposed::Resolution(resolution.clone()), reason, *expires_at));
-        }
-        Event::RefundProposed { money, refund_reason, reason, expires_at } => {
-            let what = Proposed::Refund { amount_minor: money.amount_minor, refund_reason: *refund_reason };
-            after.proposal = Some(pending(what, reason, *expires_at));
-        }
-        Event::Noted { .. } | Event::DeadlinePassed {} => {}
-        event => {
-            let settles = matches!(event, Event::ProposalWithdrawn { .. }) || approval_of(event).is_some();
-            if let Some(dropped) = after.proposal.take().filter(|_| !settles) {
-                data.insert("outdated_proposal".into(), json!(dropped.seq));
-            }
+    let event = &occurrence.event;
+    if let Event::ResolutionProposed { resolution, reason, expires_at } = event {
+        after.proposal = Some(pending(Proposed::Resolution(resolution.clone()), reason, *expires_at));
+    } else if let Event::RefundProposed { money, refund_reason, reason, expires_at } = event {
+        let what = Proposed::Refund { amount_minor: money.amount_minor, refund_reason: *refund_reason };
+        after.proposal = Some(pending(what, reason, *expires_at));
+    } else if !matches!(event, Event::Noted { .. } | Event::DeadlinePassed {}) {
+        let settled = after.proposal.take();
+        let settles = matches!(event, Event::ProposalWithdrawn { .. }) || approves(event);
+        if let Some(dropped) = settled.filter(|_| !settles) {
+            data.insert("outdated_proposal".into(), json!(dropped.seq));
         }
     }
 }
 
-/// The approval that an event carries, if it carries one.
-fn approval_of(event: &Event) -> Option<&Approval> {
-    match event {
-        Event::ResolvedSucceeded { approval, .. }
-        | Event::ResolvedFailed { approval, .. }
-        | Event::ResolvedCanceled { approval, .. } => Some(approval),
-        Event::RefundRequested { approval, .. } => approval.as_ref(),
-        _other => None,
-    }
+/// Whether an event carries an approval.
+fn approves(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::ResolvedSucceeded { .. }
+            | Event::ResolvedFailed { .. }
+            | Event::ResolvedCanceled { .. }
+            | Event::RefundRequested { approval: Some(_), .. }
+    )
 }
 
 /// Until when a proposal of now can be approved.
