@@ -63,7 +63,7 @@ async fn list(settings: &Settings, as_json: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn turn(settings: &Settings, on: &OnPsp, turn: Turn) -> anyhow::Result<ExitCode> {
-    let (psp, acting) = (&on.psp, &on.acting);
+    let (psp, acting) = (&on.account, &on.acting);
     if turn == Turn::Pause && !app::psp_names(settings).contains(psp) {
         bail!("these settings have no PSP account {psp}; `fincore psp list` shows them");
     }

@@ -31,7 +31,7 @@ fn standing(kind: Kind, state: State) -> Payment {
     Payment {
         id,
         merchant_id: MerchantId::new(began, [1, 1]),
-        psp: "stripe_eu".to_owned(),
+        psp: "psp_eu".to_owned(),
         payment_method: "pm".to_owned(),
         amount_minor: 1200,
         currency: "eur".parse().expect("a currency"),
@@ -173,13 +173,13 @@ fn work_that_backs_off_waits_for_the_clock_and_can_be_had_now() {
 
 #[test]
 fn a_paused_psp_holds_up_what_would_call_it_and_nothing_else() {
-    let pause = Pause { psp: "stripe_eu".to_owned(), since: now(), by: "ada".to_owned(), why: "it is down".to_owned() };
+    let pause = Pause { psp: "psp_eu".to_owned(), since: now(), by: "ada".to_owned(), why: "it is down".to_owned() };
     for (kind, state, who, ..) in TABLE {
         let payment = standing(kind, state);
         let told = told(&payment, Known { letter: None, pause: Some(&pause), now: now() });
         let works = payment.activity().is_some();
         assert_eq!(told.who, if works { Who::Operator } else { who }, "{kind} {state}");
-        assert_eq!(told.waits_for.contains("ada paused stripe_eu (it is down)"), works, "{}", told.waits_for);
+        assert_eq!(told.waits_for.contains("ada paused psp_eu (it is down)"), works, "{}", told.waits_for);
         assert_eq!(told.pause.is_some(), !definition::has_ended(state), "{kind} {state}");
         assert_eq!(told.next.at.is_some(), !works && !definition::has_ended(state), "{kind} {state}");
     }

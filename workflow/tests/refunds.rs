@@ -34,10 +34,12 @@ impl Told {
     fn happens(&mut self, event: Event, now: Timestamp, random: u64) -> bool {
         let definition = self.payment.definition().expect("a version that is known");
         // Whoever proposes is not who approves.
-        let actor = match &event {
-            Event::ResolutionProposed { .. } => Actor::Operator("ada".to_owned()),
-            Event::ResolvedSucceeded { .. } | Event::ResolvedFailed { .. } => Actor::Operator("grace".to_owned()),
-            _ => Actor::Clock,
+        let actor = if matches!(event, Event::ResolutionProposed { .. }) {
+            Actor::Operator("ada".to_owned())
+        } else if matches!(event, Event::ResolvedSucceeded { .. } | Event::ResolvedFailed { .. }) {
+            Actor::Operator("grace".to_owned())
+        } else {
+            Actor::Clock
         };
         let occurrence = Occurrence { event, actor, payload_hash: None };
         match decide(definition, &self.payment, &occurrence, now, random) {

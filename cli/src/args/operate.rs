@@ -116,7 +116,9 @@ pub(crate) enum Psp {
 #[derive(clap::Args, Debug)]
 pub(crate) struct OnPsp {
     /// The account's configured name
-    pub(crate) psp: String,
+    // Not `psp`: that is the id of a setting, which the argument would then be as well.
+    #[arg(value_name = "PSP")]
+    pub(crate) account: String,
     #[command(flatten)]
     pub(crate) acting: Acting,
 }

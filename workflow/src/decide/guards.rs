@@ -148,6 +148,9 @@ fn resolution_refused(payment: &Payment, resolution: &Resolution) -> Option<&'st
     if payment.psp_reference.as_deref().is_some_and(differs) {
         return Some("the PSP knows this payment by another reference; name that one, and the other as evidence");
     }
+    if payment.refund_of.is_some() && resolution.outcome == Outcome::Canceled {
+        return Some("a refund cannot be taken back: it succeeded, or it failed");
+    }
     if payment.refund_of.is_some() {
         return resolution
             .captured_minor
