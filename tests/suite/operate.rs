@@ -187,7 +187,7 @@ struct Desk(Program);
 
 impl Desk {
     fn of(database: &TestDatabase) -> Self {
-        let env = vec![("FINCORE_DATABASE_URL", database.url())];
+        let env = vec![("FINCORE_DATABASE_URL", database.url()), ("FINCORE_PSP", "sandbox".to_owned())];
         Self(Program { binary: env!("CARGO_BIN_EXE_fincore-under-test"), env })
     }
 

@@ -16,7 +16,7 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
 use crate::definition::{EventKind, State};
 use crate::ids::PaymentId;
-use crate::payment::{RefundCounts, RefundStatus, Refunds};
+use crate::payment::{Proposal, Proposed, RefundCounts, RefundStatus, Refunds};
 
 /// Names the rules by which rows are hashed; a change of the rules gets a new one.
 const FORMAT: &[u8] = b"fincore-history-1";
@@ -322,11 +322,21 @@ fn compare<'a>(payment: &crate::payment::Payment, rows: &'a [HistoryRow]) -> Res
     }
 }
 
-/// Whether the history tells of a proposal, and of who made it: nobody can put words into another's mouth.
-fn is_told(proposal: &crate::payment::Proposal, rows: &[HistoryRow]) -> bool {
-    let row = rows.iter().find(|row| row.seq == proposal.seq);
-    let proposes = |event| matches!(event, EventKind::ResolutionProposed | EventKind::RefundProposed);
-    row.is_some_and(|row| proposes(row.fact.event) && row.fact.actor == format!("operator:{}", proposal.by))
+/// Whether the history tells of a proposal, word for word, and of who made it: nobody can put words into another's mouth.
+fn is_told(proposal: &Proposal, rows: &[HistoryRow]) -> bool {
+    let Some(fact) = rows.iter().find(|row| row.seq == proposal.seq).map(|row| &row.fact) else { return false };
+    let is_what = match &proposal.what {
+        Proposed::Resolution(resolution) => {
+            fact.event == EventKind::ResolutionProposed && fact.data["resolution"] == json!(resolution)
+        }
+        Proposed::Refund { amount_minor, .. } => {
+            fact.event == EventKind::RefundProposed && fact.data["amount_minor"] == json!(amount_minor)
+        }
+    };
+    is_what
+        && fact.actor == format!("operator:{}", proposal.by)
+        && fact.data["reason"] == json!(proposal.why)
+        && fact.data["expires_at"] == json!(proposal.expires_at)
 }
 
 #[cfg(test)]

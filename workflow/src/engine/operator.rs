@@ -13,7 +13,7 @@ use crate::decide::{self, Decision, Occurrence, Redriving, Step};
 use crate::definition::State;
 use crate::event::{Actor, Event};
 use crate::explain::{Explanation, Known, explain};
-use crate::history::Verdict;
+use crate::history::{self, Verdict};
 use crate::ids::{AuditId, PaymentId};
 use crate::money::Amount;
 use crate::payment::{Payment, Proposed};
@@ -161,6 +161,9 @@ impl Engine {
         if let Some(why) = by.refused() {
             return Ok(refused(why));
         }
+        if matches!(act, Act::Approve { .. }) && !self.is_as_told(&before).await? {
+            return Ok(refused("its row is not what its history says: somebody changed it; see `fincore verify`"));
+        }
         let letter = if matches!(act, Act::Redrive(_)) { self.letter_of(id).await? } else { None };
         let redriving = Redriving::told_by(letter.as_ref().map(|letter| letter.letter.reason), before.goal);
         let (now, refund) = (self.now(), PaymentId::new_refund(self.now(), self.random_pair()));
@@ -186,6 +189,14 @@ impl Engine {
             return Ok(refused("nothing is left to give back"));
         };
         Ok(Preparation::Ready(Box::new(Prepared { step, opens, redriving, before })))
+    }
+
+    /// Whether a payment's row is what its history tells. Who approves must not approve what nobody has proposed.
+    async fn is_as_told(&self, payment: &Payment) -> Result<bool, EngineError> {
+        let mut rows = self.store.history(payment.id).await?;
+        // It may have moved since it was read; the update will then miss.
+        rows.retain(|row| row.seq <= payment.seq);
+        Ok(history::verify(payment, &rows).is_ok())
     }
 
     /// The refund that an approval begins, if it begins one.
