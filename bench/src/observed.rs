@@ -4,6 +4,7 @@
 //! database. Not here: anything about a particular database.
 
 mod executions;
+mod operators;
 mod outbound;
 
 use std::collections::HashMap;

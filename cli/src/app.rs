@@ -219,6 +219,12 @@ pub fn psps(
     Ok(Arc::new(accounts::psps(&psp_accounts(settings), purpose, Roots::Machine, clock)?.among(&shared.breakers)))
 }
 
+/// The names of the PSP accounts of the settings.
+#[must_use]
+pub fn psp_names(settings: &Settings) -> Vec<String> {
+    psp_accounts(settings).into_keys().collect()
+}
+
 /// All accounts of the settings, the one of the settings `stripe_…` among them.
 fn psp_accounts(settings: &Settings) -> BTreeMap<String, accounts::Account> {
     let mut all = settings.psps.clone();

@@ -2,6 +2,7 @@
 
 pub(crate) mod dlq;
 pub(crate) mod keys;
+pub(crate) mod operate;
 
 use clap::{Parser, Subcommand};
 
@@ -36,6 +37,31 @@ pub(crate) enum Command {
     Migrate,
     /// Show one charge: how it stands, what it waits for, and its whole history
     Show(Show),
+    /// Explain one payment: what it waits for, who can unblock it, what happens next, and what you can do
+    Explain(operate::Explain),
+    /// Do not wait for the backoff: make payments due now
+    Retry(operate::OnPayments),
+    /// Ask the PSP now what became of payments whose outcome is uncertain
+    Inquire(operate::OnPayments),
+    /// Send payments in review back to work: the PSP is asked before anything is repeated
+    Redrive(operate::RedriveOne),
+    /// Propose how a payment in review ended; a second person approves
+    Resolve(operate::Resolve),
+    /// Give payments up for their merchant: what is reserved is released
+    Cancel(operate::OnPayments),
+    /// Propose to give money of a charge back; a second person approves
+    Refund(operate::Refund),
+    /// Approve what somebody else has proposed
+    Approve(operate::OnProposal),
+    /// Take a proposal back, yours or another's
+    Withdraw(operate::OnProposal),
+    /// Write something down in payments' histories
+    Note(operate::OnPayments),
+    /// PSP accounts: list, pause, resume
+    #[command(subcommand)]
+    Psp(operate::Psp),
+    /// Who did what, when and why, and what was refused
+    Audit(operate::Audit),
     /// Recompute the hash chain of every payment's history and report what was changed behind our back
     Verify,
     /// Charges that wait for a person: list them, show one, send them back to work
@@ -115,4 +141,7 @@ pub(crate) struct Show {
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
+    /// Go on showing it as it changes, until it has ended
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) watch: bool,
 }

@@ -5,23 +5,29 @@
 
 pub mod app;
 mod args;
+mod audit;
 mod clock;
 mod demo;
 mod dev;
 mod dlq;
+mod explain;
 mod http;
 mod keys;
 mod migrate;
+mod operate;
+mod psp;
 mod sandbox_psp;
 mod serve;
 pub mod settings;
 mod show;
 pub mod telemetry;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use workflow::engine::operator::Act;
 
 use crate::args::{Args, Command};
 
@@ -55,6 +61,18 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Work(work) => serve::work(&args.knobs, &work).await,
         Command::Migrate => migrate::run(&args.knobs).await,
         Command::Show(show) => show::run(&args.knobs, &show).await,
+        Command::Explain(explain) => explain::run(&args.knobs, &explain).await,
+        Command::Retry(on) => operate::run(&args.knobs, Act::Retry, &on).await,
+        Command::Inquire(on) => operate::run(&args.knobs, Act::Inquire, &on).await,
+        Command::Redrive(redrive) => operate::redrive(&args.knobs, &redrive).await,
+        Command::Resolve(resolve) => operate::resolve(&args.knobs, &resolve).await,
+        Command::Cancel(on) => operate::run(&args.knobs, Act::Cancel, &on).await,
+        Command::Refund(refund) => operate::refund(&args.knobs, &refund).await,
+        Command::Approve(on) => operate::approve(&args.knobs, &on).await,
+        Command::Withdraw(on) => operate::withdraw(&args.knobs, &on).await,
+        Command::Note(on) => operate::run(&args.knobs, Act::Note, &on).await,
+        Command::Psp(psp) => psp::run(&args.knobs, &psp).await,
+        Command::Audit(audit) => audit::run(&args.knobs, &audit).await,
         Command::Verify => verify::run(&args.knobs).await,
         Command::Dlq(dlq) => dlq::run(&args.knobs, &dlq).await,
         Command::Keys(keys) => keys::run(&args.knobs, &keys).await,

@@ -1,6 +1,7 @@
 //! `fincore show`: one charge for people: how it stands, what it waits for, and its history as a timeline.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use comfy_table::presets::NOTHING;
@@ -9,14 +10,17 @@ use jiff::Timestamp;
 use serde_json::json;
 use workflow::definition::StateKind;
 use workflow::history::{self, HistoryRow};
+use workflow::ids::PaymentId;
 use workflow::money::Money;
 use workflow::payment::Payment;
 use workflow::port::clock::{Clock, SystemClock};
+use workflow::port::store::Store;
 use workflow::timeline::{self, Line, duration};
 
 use crate::app::{self, Schema};
 use crate::args::Show;
 use crate::settings::{Knobs, Settings};
+use crate::watch::{self, Look};
 
 /// Width of the timeline when the terminal does not say.
 const WIDTH: u16 = 130;
@@ -25,16 +29,29 @@ const WIDTH: u16 = 130;
 pub(crate) async fn run(knobs: &Knobs, show: &Show) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
-    let Some(payment) = store.load(&[show.charge]).await?.pop().flatten() else {
-        bail!("there is no charge {} in this database", show.charge);
-    };
-    let rows = store.history(show.charge).await?;
+    if show.watch {
+        return watch::until_it_ends(async || {
+            let (payment, rows) = read(&store, show.charge).await?;
+            let text = as_text(&payment, &rows, SystemClock.now());
+            Ok(Look { text, version: payment.seq.to_string(), has_ended: payment.next_wake_at.is_none() })
+        })
+        .await;
+    }
+    let (payment, rows) = read(&store, show.charge).await?;
     if show.json {
         println!("{}", serde_json::to_string_pretty(&as_json(&payment, &rows)).context("cannot write JSON")?);
     } else {
         print!("{}", as_text(&payment, &rows, SystemClock.now()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A payment and its history.
+async fn read(store: &Arc<dyn Store>, id: PaymentId) -> anyhow::Result<(Payment, Vec<HistoryRow>)> {
+    let Some(payment) = store.load(&[id]).await?.pop().flatten() else {
+        bail!("there is no charge {id} in this database");
+    };
+    Ok((payment, store.history(id).await?))
 }
 
 fn as_json(payment: &Payment, rows: &[HistoryRow]) -> serde_json::Value {
@@ -97,6 +114,13 @@ fn explain(payment: &Payment, now: Timestamp) -> String {
         StateKind::Works(_) | StateKind::Ended | StateKind::Outside => String::new(),
     };
     format!("{}{due}{then}", row.operators)
+}
+
+/// Nothing is broken to fit: ids are there to be copied.
+pub(crate) fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
 }
 
 /// The history as a table.

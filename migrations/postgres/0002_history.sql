@@ -31,7 +31,9 @@ create table payment_history (
         'declined', 'rejected', 'voided', 'refunded', 'untouched', 'unknown', 'not_sent', 'throttled',
         'amounts_disagree', 'capture_failed', 'void_failed', 'refund_failed', 'dispute_opened', 'charged_back',
         'chargeback_reversed', 'dispute_closed', 'key_expired', 'deadline_passed', 'capture_requested', 'cancel_requested',
-        'action_completed', 'redriven', 'refund_requested', 'refund_updated'
+        'action_completed', 'redriven', 'refund_requested', 'refund_updated', 'retry_requested', 'inquiry_requested', 'noted',
+        'resolution_proposed', 'refund_proposed', 'proposal_withdrawn', 'resolved_succeeded', 'resolved_failed',
+        'resolved_canceled'
     )),
     constraint payment_history_from_state_known check (from_state in (
         'created', 'authorizing', 'requires_action', 'awaiting_webhook', 'reconciling', 'authorized', 'finalizing',

@@ -10,13 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use workflow::decide::{self, DeadLetter, Decided, ReviewReason};
 use workflow::definition::{self, Activity, EventKind, Goal, Kind, State};
-use workflow::engine::operator::Redrive;
+use workflow::engine::Engine;
+use workflow::engine::operator::{Act, By, Performed};
 use workflow::event::Actor;
 use workflow::history::{Fact, Hash, HistoryRow, Verdict};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::{
     CaptureMethod, Destination, Doubt, Failure, FailureCategory, KeyUse, NextAction, Payment, Refunds, Route,
 };
+use workflow::port::audit::{Role, Via};
 use workflow::port::store::{
     ApiKey, ListFilter, ListStep, Mode, NewPayment, Notice, NoticeClaim, NoticeOutcome, NoticeResult, Origin,
     RequestRecord, RequestScope, Scopes, Update, Walk, WebhookEvent, WebhookOutcome,
@@ -82,6 +84,7 @@ pub fn payment(number: u64) -> Payment {
         amount_refunded_minor: 0,
         amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
+        proposal: None,
         failure: None,
         next_action: None,
         action_result: None,
@@ -244,10 +247,27 @@ pub fn dead_letter() -> DeadLetter {
     DeadLetter { reason: ReviewReason::AmountsDisagree, last_error: json!({"seen": {"amount_minor": 7}, "ü": [1]}) }
 }
 
-/// An operator's wish to redrive a payment.
+/// An operator of this name, at the command line.
 #[must_use]
-pub fn redrive(decided: Decided) -> Redrive {
-    Redrive { operator: "ada".to_owned(), why: "the PSP is back".to_owned(), decided }
+pub fn by(operator: &str) -> By {
+    By {
+        operator: operator.to_owned(),
+        role: Some(Role::Operator),
+        why: "the PSP is back".to_owned(),
+        via: Via::Cli,
+        remote: Some("ada@desk".to_owned()),
+    }
+}
+
+/// Has ada redrive a payment, and returns it afterwards.
+///
+/// # Panics
+/// When that is refused.
+pub async fn redriven(engine: &Engine, id: PaymentId, decided: Decided) -> Payment {
+    match engine.perform(id, &Act::Redrive(decided), &by("ada")).await.expect("the store answers") {
+        Performed::Done(done) => done.payment,
+        Performed::Refused(refusal) => panic!("refused: {refusal:?}"),
+    }
 }
 
 /// A claim of what this adapter has not told, whoever wrote it and when, for a minute.

@@ -4,6 +4,7 @@
 //! is told together.
 
 mod executions;
+mod operators;
 mod outbound;
 
 use std::future::pending;

@@ -17,6 +17,8 @@ pub struct Program {
 pub struct Printed {
     /// Whether it ended well.
     pub is_success: bool,
+    /// How it ended, if it was not killed.
+    pub code: Option<i32>,
     /// On standard output.
     pub text: String,
     /// On standard error.
@@ -46,7 +48,12 @@ impl Program {
     pub fn print(&self, args: &[&str]) -> Printed {
         let output = self.command(args).output().expect("the binary can be started");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Printed { is_success: output.status.success(), text: text(&output.stdout), complaint: text(&output.stderr) }
+        Printed {
+            is_success: output.status.success(),
+            code: output.status.code(),
+            text: text(&output.stdout),
+            complaint: text(&output.stderr),
+        }
     }
 
     /// Starts a command that runs until stopped.

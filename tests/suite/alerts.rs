@@ -74,7 +74,7 @@ crate::on_each_store_and_behind_a_pooler! {
         // The PSP has recovered. Each charge ends with one capture, which `finish` looks up in the PSP's books.
         world.sandbox.fail_next(sandbox::Operation::Create, sandbox::Fault::Throttled, 0);
         for id in &ids {
-            world.engine.redrive(*id, &build::redrive(Decided::No)).await.unwrap();
+            build::redriven(&world.engine, *id, Decided::No).await;
         }
         world.work_patiently().await;
         for id in ids {
@@ -175,7 +175,7 @@ crate::on_each_store_and_behind_a_pooler! {
         let recorder = Recorder::new("recorder", How::Tells);
         let worker = world.worker.clone().alerting(vec![recorder.clone()]);
         let id = in_review(&world, &worker).await;
-        world.engine.redrive(id, &build::redrive(Decided::Yes)).await.unwrap();
+        build::redriven(&world.engine, id, Decided::Yes).await;
         worker.run_once().await.unwrap();
         assert_eq!(world.payment(id).await.state, State::InReview, "the PSP says the same again");
         let told = recorder.told();

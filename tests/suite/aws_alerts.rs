@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use fincore_tests::build;
 use fincore_tests::emulators::{Emulator, unique};
 use fincore_tests::queue::{Shape, TestQueue, sdk_config};
 use fincore_tests::world::World;
 use serde_json::{Value, json};
 use workflow::decide::Decided;
 use workflow::definition::State;
-use workflow::engine::operator::{Redrive, Redriven};
 use workflow_aws::alerts::{DeadLetterQueue, TopicAlert};
 use workflow_aws::sqs::Listening;
 
@@ -43,8 +43,7 @@ crate::on_each_store! {
                 queue.emulator.sqs("SendMessage", json!({"QueueUrl": queue.dead_letter_url, "MessageBody": body})).await;
             }
             queue.take(&queue.url).await;
-            let redrive = Redrive { operator: "ada".to_owned(), why: "it is back".to_owned(), decided: Decided::No };
-            assert!(matches!(world.engine.redrive(id, &redrive).await.unwrap(), Redriven::Sent(_)));
+            build::redriven(&world.engine, id, Decided::No).await;
             let carrier = queue.adapter(Listening::No).await;
             let moved = dead_letter_queue(&queue).await.move_back(&carrier, |payment| payment == id).await.unwrap();
             assert_eq!(moved, 1);

@@ -98,7 +98,7 @@ crate::on_each_store_and_behind_a_pooler! {
         let letters = world.store.dead_letters(&LetterFilter::default(), None, 10).await.unwrap();
         assert_eq!(letters.len(), 1, "one dead letter, once");
         assert_eq!(letters[0].letter.reason.to_string(), "retries_exhausted");
-        world.engine.redrive(id, &build::redrive(Decided::No)).await.unwrap();
+        build::redriven(&world.engine, id, Decided::No).await;
         for _ in 0..10 {
             world.clock.skip(Duration::from_mins(5));
             world.work().await;

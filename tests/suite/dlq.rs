@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use workflow::decide::Decided;
 use workflow::definition::State;
-use workflow::engine::operator::Redriven;
+use workflow::engine::operator::{Act, Performed, Planned};
 use workflow::ids::PaymentId;
 
 use crate::alerts::DISAGREES;
@@ -145,11 +145,15 @@ fincore_tests::on_each_database! {
         let world = World::over(database.store().await).await;
         let (_, disagrees) = waiting(&world).await;
         let before = world.payment(disagrees).await;
-        let plan = world.engine.plan_redrive(disagrees).await.unwrap();
+        let ada = build::by("ada");
+        let Planned::Would(plan) = world.engine.plan(disagrees, &Act::Redrive(Decided::Yes), &ada).await.unwrap() else {
+            panic!("it is refused");
+        };
         assert_eq!((&plan.before, plan.after.state), (&before, State::Reconciling));
-        assert!(matches!(world.engine.redrive(disagrees, &build::redrive(Decided::No)).await.unwrap(), Redriven::Refused(why) if why.contains("void or refund")));
+        let refused = world.engine.perform(disagrees, &Act::Redrive(Decided::No), &ada).await.unwrap();
+        assert!(matches!(refused, Performed::Refused(refusal) if refusal.is_undecided && refusal.why.contains("void or refund")));
         assert_eq!(world.payment(disagrees).await, before, "neither plan nor refusal changed anything");
-        assert!(matches!(world.engine.redrive(disagrees, &build::redrive(Decided::Yes)).await.unwrap(), Redriven::Sent(after) if after.state == State::Reconciling));
+        assert_eq!(build::redriven(&world.engine, disagrees, Decided::Yes).await.state, State::Reconciling);
         world.work().await;
         assert!(world.store.history(disagrees).await.unwrap().iter().any(|row| {
             row.fact.data["decided"].as_str().is_some_and(|what| what.contains("void or refund"))

@@ -91,6 +91,8 @@ mod limits;
 mod lists;
 mod million;
 mod mocked_psps;
+mod operate;
+mod operators;
 mod outages;
 mod outbound;
 mod outbound_processes;

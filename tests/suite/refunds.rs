@@ -338,7 +338,7 @@ crate::on_each_store! {
         let letters = world.store.dead_letters_of(id, 10).await.unwrap();
         assert_eq!(letters.len(), 1);
         world.sandbox.set_down(false);
-        world.engine.redrive(id, &build::redrive(Decided::No)).await.unwrap();
+        build::redriven(&world.engine, id, Decided::No).await;
         world.work_patiently().await;
         assert_eq!(world.payment(id).await.state, State::Succeeded, "{}", world.ledger(id).await);
         assert_eq!((counted(&world, charge).await, given_back(&world, charge)), ((400, 0), 1));

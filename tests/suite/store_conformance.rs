@@ -9,6 +9,7 @@ mod history;
 mod inbox;
 mod letters;
 mod lists;
+mod operators;
 mod outbound;
 mod payments;
 mod poison;

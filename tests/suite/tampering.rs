@@ -1,7 +1,10 @@
 //! Somebody changes the database behind our back, with all the rights there are: `fincore verify` notices.
 
+use fincore_tests::build;
 use fincore_tests::world::World;
+use workflow::engine::operator::{Act, Performed};
 use workflow::history::{self, BrokenChain};
+use workflow::payment::Proposed;
 
 /// What is done to a finished charge of 12.00 EUR, and where it shows.
 const ACTS: [(&str, &str); 7] = [
@@ -30,6 +33,30 @@ fincore_tests::on_each_database! {
             arm(&database).await;
             database.execute("delete from idempotency_keys").await.unwrap();
         }
+    }
+
+    async fn what_nobody_has_proposed_is_not_approved(database: TestDatabase) {
+        let world = World::over(database.store().await).await;
+        let id = world.charge("pm_card_visa", "automatic").await;
+        world.work().await;
+        let refund = Act::Propose(Proposed::Refund { amount_minor: 500, refund_reason: None });
+        let Performed::Done(done) = world.engine.perform(id, &refund, &build::by("ada")).await.unwrap() else { panic!() };
+        let approve = Act::Approve { proposal: done.payment.seq };
+        for (from, to) in [("\"ada\"", "\"eve\""), (":500", ":900"), ("is back", "is gone"), ("\"expires_at\":\"20", "\"expires_at\":\"21")] {
+            let change = |from: &str, to: &str| format!("update payments set proposal = replace(proposal, '{from}', '{to}')");
+            database.execute(&change(from, to)).await.unwrap();
+            let broken = verdict(&world, id).await.unwrap_err().to_string();
+            assert!(broken.contains("proposal"), "{from}: {broken}");
+            for operator in ["ada", "grace"] {
+                let performed = world.engine.perform(id, &approve, &build::by(operator)).await.unwrap();
+                let Performed::Refused(refusal) = performed else { panic!("{operator} approved what was changed") };
+                assert!(refusal.why.contains("not what its history says"), "{}", refusal.why);
+            }
+            database.execute(&change(to, from)).await.unwrap();
+        }
+        assert!(matches!(world.engine.perform(id, &approve, &build::by("grace")).await.unwrap(), Performed::Done(_)));
+        world.work().await;
+        world.finish().await;
     }
 }
 

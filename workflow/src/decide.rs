@@ -3,6 +3,7 @@
 //! Not here: where events come from, and storing the step ([`crate::engine`]).
 
 mod absorb;
+mod guards;
 mod review;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,10 +12,11 @@ use serde_json::{Map, Value, json};
 use crate::definition::{Activity, Definition, ErrorClass, EventKind, Goal, Next, Rule, State, StateKind};
 use crate::event::{Actor, Event, Timekeeper};
 use crate::history::{Fact, Hash, HistoryRow, Verdict};
-use crate::payment::{FailureCategory, KeyUse, Payment};
+use crate::payment::{Failure, FailureCategory, KeyUse, Payment};
 
 use absorb::{absorb, is_counted, is_told_again, renew_key};
 
+pub use guards::proposal_expires_at;
 pub use review::{DeadLetter, Decided, Redriving, ReviewReason, Signature};
 
 /// Attempts that did not reach the PSP, after which another account may be tried.
@@ -82,7 +84,7 @@ pub fn decide(
     let event = &occurrence.event;
     let mut data = fields(event);
     let mut after = payment.clone();
-    let (verdict, dead_letter) = match way(definition, payment, event, now) {
+    let (verdict, dead_letter) = match way(definition, payment, occurrence, now) {
         Way::Refused(why) => return Decision::Illegal(why),
         Way::Old(why) => {
             data.insert("stale".into(), json!(why));
@@ -90,6 +92,7 @@ pub fn decide(
         }
         Way::Review(reason) => {
             absorb(&mut after, event);
+            guards::heed(&mut after, payment, occurrence, now, &mut data);
             enter(definition, &mut after, State::InReview, now, random);
             data.insert("review".into(), json!(<&str>::from(reason)));
             let mut last_error = fields(event);
@@ -98,7 +101,9 @@ pub fn decide(
         }
         Way::Go(next) => {
             absorb(&mut after, event);
-            let changed = after.goal != payment.goal || event.kind() == EventKind::Captured;
+            guards::heed(&mut after, payment, occurrence, now, &mut data);
+            let calls_for_it = matches!(event.kind(), EventKind::Captured | EventKind::RetryRequested);
+            let changed = after.goal != payment.goal || calls_for_it;
             go(definition, &mut after, next, &Happening { event, changed, now, random }, &mut data);
             (Verdict::Applied, None)
         }
@@ -196,7 +201,8 @@ fn fields(event: &Event) -> Map<String, Value> {
     }
 }
 
-fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp) -> Way {
+fn way(definition: &Definition, payment: &Payment, occurrence: &Occurrence, now: Timestamp) -> Way {
+    let event = &occurrence.event;
     let rule = definition.state(payment.state).rule(event.kind());
     let next = match rule {
         Rule::Stale(why) => return Way::Old(why),
@@ -204,15 +210,8 @@ fn way(definition: &Definition, payment: &Payment, event: &Event, now: Timestamp
         Rule::Move(next) => *next,
         Rule::ByGoal { .. } => rule.next(payment.goal).unwrap_or(Next::Stay),
     };
-    if let Event::CaptureRequested { amount_minor } = event
-        && !(1..=payment.amount_authorized_minor).contains(amount_minor)
-    {
-        return Way::Refused("the amount to capture is more than what is authorized");
-    }
-    if let Event::RefundRequested { money, .. } = event
-        && !(1..=payment.refundable_minor()).contains(&money.amount_minor)
-    {
-        return Way::Refused("not so much is left to give back; refunds under way count as given back");
+    if let Some(why) = guards::refused(payment, occurrence, now) {
+        return Way::Refused(why);
     }
     if is_told_again(payment, event) {
         return Way::Old("the PSP has told this of the refund before, or something later");
@@ -282,6 +281,9 @@ fn go(
                     State::Failed,
                     Event::Declined { failure } | Event::Rejected { failure } | Event::RefundFailed { failure, .. },
                 ) => after.failure = Some(failure.clone()),
+                (State::Failed, Event::ResolvedFailed { .. }) => {
+                    after.failure.get_or_insert_with(Failure::resolved);
+                }
                 (State::Succeeded, _) => after.failure = None,
                 (_, _) => {}
             }

@@ -19,7 +19,7 @@ use strum::{Display, EnumCount, EnumIter, EnumString, IntoStaticStr, VariantArra
 
 pub use crate::event::EventKind;
 use crate::retry::RetryPolicy;
-pub use rules::{AttemptRules, NewsRules, Next, RefundRules, RequestRules, Rule, StateRow};
+pub use rules::{AttemptRules, NewsRules, Next, OperatorRules, RefundRules, RequestRules, Rule, StateRow};
 
 /// What kind of payment it is: which workflow it goes through.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Display, EnumIter, IntoStaticStr, VariantArray)]

@@ -8,6 +8,7 @@ mod change;
 pub mod client;
 mod in_hand;
 pub mod operator;
+mod pauses;
 pub mod webhook;
 pub mod worker;
 
@@ -97,6 +98,7 @@ pub struct Engine {
     letters: watch::Sender<u64>,
     outbound: watch::Sender<u64>,
     in_hand: in_hand::InHand,
+    pauses: pauses::KnownPauses,
 }
 
 impl Engine {
@@ -134,6 +136,7 @@ impl Engine {
             letters: watch::Sender::new(0),
             outbound: watch::Sender::new(0),
             in_hand: in_hand::InHand::default(),
+            pauses: pauses::KnownPauses::default(),
         }
     }
 

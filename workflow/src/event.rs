@@ -4,6 +4,7 @@
 //! never a raw body. Not here: what an event does; that is the table in [`crate::definition`].
 
 mod told;
+mod words;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,9 @@ use strum::{Display, EnumCount, EnumDiscriminants, EnumIter, EnumString, IntoSta
 use crate::definition::Activity;
 use crate::ids::{MerchantId, PaymentId};
 use crate::money::Money;
-use crate::payment::{CaptureMethod, Failure, NextAction, RefundOf, RefundStatus};
+use crate::payment::{CaptureMethod, Failure, NextAction, RefundOf, RefundReason, RefundStatus, Resolution};
+
+pub use words::{Approval, DisputeVerdict, Unknown};
 
 /// Something that happened. The variant's name, in snake case, is its name in history.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, EnumDiscriminants)]
@@ -202,9 +205,9 @@ pub enum Event {
         /// How much of it, in minor units.
         amount_minor: i64,
     },
-    /// The client gives the payment up.
+    /// The client, or an operator for it, gives the payment up.
     CancelRequested {
-        /// Why, in the client's words from a fixed list.
+        /// Why: a client's word from a fixed list, an operator's in their own words.
         reason: Option<String>,
     },
     /// The customer has acted, and the client hands over what they came back with.
@@ -222,13 +225,16 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         decided: Option<String>,
     },
-    /// The client asks for money of this charge back: a refund begins, in the same transaction.
+    /// The client, or an operator for it, asks for money of this charge back: a refund begins, in the same transaction.
     RefundRequested {
         /// The refund.
         refund: PaymentId,
         /// How much.
         #[serde(flatten)]
         money: Money,
+        /// The proposal that a second operator approved by it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        approval: Option<Approval>,
     },
     /// A refund of this charge has come to its end, or to another end than it had come to: its money counts otherwise
     /// from now on. Written in the transaction that moves the refund.
@@ -246,6 +252,77 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         psp_refund: Option<String>,
     },
+    /// An operator does not wait for the backoff to end.
+    RetryRequested {
+        /// Why, in the operator's words.
+        reason: String,
+    },
+    /// An operator has the PSP asked now what it knows.
+    InquiryRequested {
+        /// Why, in the operator's words.
+        reason: String,
+    },
+    /// An operator writes something down.
+    Noted {
+        /// What.
+        reason: String,
+    },
+    /// An operator has found out how a payment in review ended, and asks a second one to approve.
+    ResolutionProposed {
+        /// How it ended.
+        resolution: Resolution,
+        /// The evidence, in the operator's words.
+        reason: String,
+        /// Until when it can be approved.
+        expires_at: Timestamp,
+    },
+    /// An operator wants money of this charge given back, and asks a second one to approve.
+    RefundProposed {
+        /// How much.
+        #[serde(flatten)]
+        money: Money,
+        /// Why, in a word that PSPs share.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refund_reason: Option<RefundReason>,
+        /// Why, in the operator's words.
+        reason: String,
+        /// Until when it can be approved.
+        expires_at: Timestamp,
+    },
+    /// An operator takes a proposal back, their own or another's.
+    ProposalWithdrawn {
+        /// The history row of the proposal.
+        proposal: i64,
+        /// Why, in the operator's words.
+        reason: String,
+    },
+    /// Two operators say that it succeeded.
+    ResolvedSucceeded {
+        /// What was captured; none of a refund.
+        #[serde(flatten)]
+        money: Option<Money>,
+        /// The PSP's name for it, where they found one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        psp_reference: Option<String>,
+        /// The proposal that the second one approved by it.
+        approval: Approval,
+    },
+    /// Two operators say that no money came, or that none was given back.
+    ResolvedFailed {
+        /// The PSP's name for it, where they found one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        psp_reference: Option<String>,
+        /// The proposal that the second one approved by it.
+        approval: Approval,
+    },
+    /// Two operators say that what was reserved is released, and what was captured is given back.
+    ResolvedCanceled {
+        /// The PSP's name for it, where they found one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        psp_reference: Option<String>,
+        /// The proposal that the second one approved by it.
+        approval: Approval,
+    },
 }
 
 impl Event {
@@ -254,38 +331,6 @@ impl Event {
     pub fn kind(&self) -> EventKind {
         EventKind::from(self)
     }
-}
-
-/// How a dispute ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum DisputeVerdict {
-    /// For the merchant.
-    Won,
-    /// For the customer.
-    Lost,
-    /// Nobody pursued it.
-    Dropped,
-}
-
-/// What was seen instead of an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, Display, EnumString, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Unknown {
-    /// No complete answer within the time limit.
-    Timeout,
-    /// The connection broke after the request may have been sent.
-    ConnectionLost,
-    /// An answer that cannot be read: garbage, cut short, too large.
-    Unreadable,
-    /// A gateway in front of the PSP answered with a server error.
-    ServerError,
-    /// The PSP itself reported that this request ended in an internal error: it will not end otherwise later.
-    EndedInError,
-    /// The worker died, or lost its lease, while a call may have been under way.
-    WorkerLost,
 }
 
 /// Who caused an event.

@@ -16,7 +16,7 @@ use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
 use crate::definition::{EventKind, State};
 use crate::ids::PaymentId;
-use crate::payment::{RefundCounts, RefundStatus, Refunds};
+use crate::payment::{Proposal, Proposed, RefundCounts, RefundStatus, Refunds};
 
 /// Names the rules by which rows are hashed; a change of the rules gets a new one.
 const FORMAT: &[u8] = b"fincore-history-1";
@@ -252,13 +252,17 @@ impl Amounts {
     }
 
     fn after(mut self, event: EventKind, amount: i64, psp_refund: Option<&str>) -> Self {
-        if matches!(event, EventKind::Authorized | EventKind::Captured) {
+        if matches!(event, EventKind::Authorized | EventKind::Captured | EventKind::ResolvedSucceeded) {
             self.authorized = self.authorized.max(amount);
         }
         if event == EventKind::Captured {
             self.captured = self.captured.max(amount);
-        } else if event == EventKind::CaptureFailed {
+        } else if event == EventKind::ResolvedSucceeded {
+            self.captured = amount;
+        } else if matches!(event, EventKind::CaptureFailed | EventKind::ResolvedFailed) {
             self.captured = self.refunded;
+        } else if event == EventKind::ResolvedCanceled {
+            self.refunded = self.captured;
         } else if event == EventKind::Refunded {
             self.refunds.count(psp_refund);
             self.refunded = self.refunded.saturating_add(amount).min(self.captured);
@@ -310,11 +314,29 @@ fn compare<'a>(payment: &crate::payment::Payment, rows: &'a [HistoryRow]) -> Res
         ("refunds", payment.refunds == amounts.refunds),
         ("amount_charged_back", payment.amount_charged_back_minor == amounts.charged_back),
         ("psp_reference", payment.psp_reference.as_deref() == reference),
+        ("proposal", payment.proposal.as_ref().is_none_or(|proposal| is_told(proposal, rows))),
     ];
     match told.into_iter().find(|(_, agrees)| !agrees) {
         Some((column, _)) => Err(BrokenChain::Row { column }),
         None => Ok(()),
     }
+}
+
+/// Whether the history tells of a proposal, word for word, and of who made it: nobody can put words into another's mouth.
+fn is_told(proposal: &Proposal, rows: &[HistoryRow]) -> bool {
+    let Some(fact) = rows.iter().find(|row| row.seq == proposal.seq).map(|row| &row.fact) else { return false };
+    let is_what = match &proposal.what {
+        Proposed::Resolution(resolution) => {
+            fact.event == EventKind::ResolutionProposed && fact.data["resolution"] == json!(resolution)
+        }
+        Proposed::Refund { amount_minor, .. } => {
+            fact.event == EventKind::RefundProposed && fact.data["amount_minor"] == json!(amount_minor)
+        }
+    };
+    is_what
+        && fact.actor == format!("operator:{}", proposal.by)
+        && fact.data["reason"] == json!(proposal.why)
+        && fact.data["expires_at"] == json!(proposal.expires_at)
 }
 
 #[cfg(test)]

@@ -200,6 +200,12 @@ prefixed_id!(
     "evt"
 );
 
+prefixed_id!(
+    /// One entry of the audit log.
+    AuditId,
+    "aud"
+);
+
 impl EventId {
     /// What sorts before every event of this instant and after every earlier one.
     #[must_use]

@@ -6,13 +6,16 @@
 //! Deliberately not here: any I/O. No database, HTTP, queue or clock is named in this crate; adapters and
 //! binaries hand them in.
 
+pub mod acts;
 pub mod asl;
+pub mod card_data;
 pub mod decide;
 pub mod definition;
 pub mod diagram;
 pub mod endpoint_url;
 pub mod engine;
 pub mod event;
+pub mod explain;
 pub mod group_commit;
 pub mod history;
 pub mod ids;

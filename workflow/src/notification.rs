@@ -204,7 +204,16 @@ fn of_kind(event: EventKind) -> Option<EventType> {
         | EventKind::ActionCompleted
         | EventKind::Redriven
         | EventKind::RefundRequested
-        | EventKind::RefundUpdated => None,
+        | EventKind::RefundUpdated
+        | EventKind::RetryRequested
+        | EventKind::InquiryRequested
+        | EventKind::Noted
+        | EventKind::ResolutionProposed
+        | EventKind::RefundProposed
+        | EventKind::ProposalWithdrawn
+        | EventKind::ResolvedSucceeded
+        | EventKind::ResolvedFailed
+        | EventKind::ResolvedCanceled => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Not here: how it changes ([`crate::decide`]) and how databases write it (their crates).
 
+mod proposal;
 mod refund;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::history::Hash;
 use crate::ids::{MerchantId, PaymentId};
 use crate::money::{Currency, Money};
 
+pub use proposal::{Outcome, PROPOSAL_HOLDS_FOR, Proposal, Proposed, Resolution};
 pub(crate) use refund::RefundCounts;
 pub use refund::{RefundOf, RefundReason, RefundStatus, Refunds};
 
@@ -69,6 +71,18 @@ pub struct Failure {
     /// What the client can do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+}
+
+impl Failure {
+    /// What a client is told when people found out that no money came: nothing keeps it from trying again.
+    pub(crate) fn resolved() -> Self {
+        Self {
+            category: FailureCategory::SoftDecline,
+            code: "resolved_by_operator".to_owned(),
+            decline_code: None,
+            advice: None,
+        }
+    }
 }
 
 /// What the customer has to do.
@@ -211,6 +225,8 @@ pub struct Payment {
     pub route: Route,
     /// What the PSP has told of its refunds.
     pub refunds: Refunds,
+    /// What an operator has proposed, and another one has yet to approve.
+    pub proposal: Option<Proposal>,
     /// When its last history row was written.
     pub updated_at: Timestamp,
 }

@@ -1,12 +1,14 @@
 //! What the core needs from outside, as traits: each has one file, and its adapters live elsewhere.
 
 pub mod alert;
+pub mod audit;
 pub mod breakers;
 pub mod clock;
 pub mod executions;
 pub mod gateway;
 pub mod moves;
 pub mod outbound;
+pub mod pauses;
 pub mod queue;
 pub mod rate_limits;
 pub mod row;

@@ -107,10 +107,28 @@ pub fn tell(data: &Value) -> String {
     if let Some(psp) = data.pointer("/failed_over_to/psp").and_then(Value::as_str) {
         parts.push(format!("on to {psp}"));
     }
+    parts.extend(proposed(data));
     parts.extend(text("decided").map(|what| format!("said to be settled: {what}")));
     parts.extend(text("review").map(|review| format!("needs a person: {review}")));
     parts.extend(text("stale").map(|why| format!("old news: {why}")));
     parts.join(" · ")
+}
+
+/// What operators have proposed, approved or overtaken.
+fn proposed(data: &Value) -> Vec<String> {
+    let text = |path: &str| data.pointer(path).and_then(Value::as_str);
+    let number = |path: &str| data.pointer(path).and_then(Value::as_i64);
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(text("/resolution/outcome").map(|outcome| format!("that it ended as {outcome}")));
+    parts.extend(number("/resolution/captured_minor").map(|minor| format!("captured {minor} minor units")));
+    parts.extend(text("/resolution/psp_reference").map(str::to_owned));
+    if let (Some(by), Some(row)) = (text("/approval/proposed_by"), number("/approval/proposal")) {
+        parts.push(format!("proposed by {by} in row {row}"));
+    }
+    parts.extend(["/approval/evidence", "/approval/reason"].into_iter().filter_map(text).map(str::to_owned));
+    parts.extend(number("/proposal").map(|row| format!("the proposal of row {row}")));
+    parts.extend(number("/outdated_proposal").map(|row| format!("the proposal of row {row} is outdated")));
+    parts
 }
 
 fn money(data: &Value) -> Option<String> {
@@ -145,6 +163,18 @@ pub fn duration(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_two_persons_did_is_told_with_both_of_them() {
+        let approval = serde_json::json!({"approval": {
+            "proposal": 7, "proposed_by": "ada", "evidence": "seen in the dashboard", "reason": "seen too",
+        }});
+        assert_eq!(tell(&approval), "proposed by ada in row 7 · seen in the dashboard · seen too");
+        let proposal =
+            serde_json::json!({"resolution": {"outcome": "succeeded", "captured_minor": 1200}, "reason": "seen"});
+        assert_eq!(tell(&proposal), "seen · that it ended as succeeded · captured 1200 minor units");
+        assert_eq!(tell(&serde_json::json!({"outdated_proposal": 7})), "the proposal of row 7 is outdated");
+    }
 
     #[test]
     fn a_duration_is_written_in_the_unit_people_would_use() {

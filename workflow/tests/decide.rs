@@ -6,13 +6,14 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use workflow::decide::{Decision, Occurrence, Step, decide, start};
 use workflow::definition::{self, Activity, Goal, Kind, State};
-use workflow::event::{Actor, DisputeVerdict, Event, Timekeeper, Unknown};
+use workflow::event::{Actor, Approval, DisputeVerdict, Event, Timekeeper, Unknown};
 use workflow::history::{self, Hash, Verdict};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
 use workflow::notification::{EventType, Notification};
 use workflow::payment::{
-    CaptureMethod, Destination, Doubt, Failure, FailureCategory, NextAction, Payment, Refunds, Route,
+    CaptureMethod, Destination, Doubt, Failure, FailureCategory, NextAction, Outcome, Payment, Proposed, Refunds,
+    Resolution, Route,
 };
 
 fn created(capture_method: CaptureMethod) -> Payment {
@@ -49,6 +50,7 @@ fn created(capture_method: CaptureMethod) -> Payment {
         amount_refunded_minor: 0,
         amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
+        proposal: None,
         failure: None,
         next_action: None,
         action_result: None,
@@ -73,7 +75,7 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         advice: None,
     };
     let expected = payment.asked();
-    match which % 28 {
+    match which % 36 {
         0 => Event::AttemptStarted {
             activity: Activity::Authorize,
             key: "key".to_owned(),
@@ -111,11 +113,113 @@ fn event(payment: &Payment, which: u8, now: Timestamp) -> Event {
         23 => Event::KeyExpired { activity: Activity::Authorize, key_since: now },
         26 => Event::VoidFailed { failure },
         25 => Event::DisputeClosed { verdict: DisputeVerdict::Won },
+        27 => Event::RetryRequested { reason: "now".to_owned() },
+        28 => Event::InquiryRequested { reason: "now".to_owned() },
+        29 => Event::Noted { reason: "seen".to_owned() },
+        30 | 31 => proposed(payment, which, now),
+        32 => Event::ProposalWithdrawn { proposal: pending(payment), reason: "no".to_owned() },
+        33 | 34 => approved(payment, which),
         24 => Event::ActionCompleted { result: "back".to_owned() },
         _ => match which % 2 {
             0 => Event::CancelRequested { reason: None },
             _ => Event::Redriven { reason: "again".to_owned(), decided: None },
         },
+    }
+}
+
+/// The number of the proposal that waits.
+fn pending(payment: &Payment) -> i64 {
+    payment.proposal.as_ref().map_or(7, |proposal| proposal.seq)
+}
+
+fn proposed(payment: &Payment, which: u8, now: Timestamp) -> Event {
+    let (reason, expires_at) = ("seen at the PSP".to_owned(), now + SignedDuration::from_mins(30));
+    if definition::has_ended(payment.state) {
+        let money = Money { amount_minor: i64::from(which), currency: payment.currency };
+        return Event::RefundProposed { money, refund_reason: None, reason, expires_at };
+    }
+    let resolution = match which % 3 {
+        0 => Resolution {
+            outcome: Outcome::Succeeded,
+            captured_minor: Some(i64::from(which) * 8),
+            psp_reference: Some("pi_1".to_owned()),
+        },
+        1 => Resolution { outcome: Outcome::Failed, captured_minor: None, psp_reference: None },
+        _ => Resolution { outcome: Outcome::Canceled, captured_minor: None, psp_reference: Some("pi_1".to_owned()) },
+    };
+    Event::ResolutionProposed { resolution, reason, expires_at }
+}
+
+/// What approving is, of what waits; else what somebody makes up.
+fn approved(payment: &Payment, which: u8) -> Event {
+    let approval = Approval {
+        proposal: pending(payment),
+        proposed_by: payment.proposal.as_ref().map_or("nobody".to_owned(), |proposal| proposal.by.clone()),
+        evidence: "seen at the PSP".to_owned(),
+        reason: "seen too".to_owned(),
+    };
+    let money = |amount_minor| Money { amount_minor, currency: payment.currency };
+    match payment.proposal.as_ref().map(|proposal| proposal.what.clone()) {
+        Some(Proposed::Refund { amount_minor, .. }) => Event::RefundRequested {
+            refund: PaymentId::new_refund(payment.created_at, [u64::from(which), 1]),
+            money: money(amount_minor),
+            approval: Some(approval),
+        },
+        Some(Proposed::Resolution(Resolution { outcome, captured_minor, psp_reference })) => match outcome {
+            Outcome::Succeeded => {
+                Event::ResolvedSucceeded { money: captured_minor.map(money), psp_reference, approval }
+            }
+            Outcome::Failed => Event::ResolvedFailed { psp_reference, approval },
+            Outcome::Canceled => Event::ResolvedCanceled { psp_reference, approval },
+        },
+        None => Event::ResolvedSucceeded { money: Some(money(1200)), psp_reference: None, approval },
+    }
+}
+
+/// Who causes it: operators are two.
+fn actor(event: &Event, random: u64) -> Actor {
+    let acts = matches!(
+        event,
+        Event::RetryRequested { .. }
+            | Event::InquiryRequested { .. }
+            | Event::Noted { .. }
+            | Event::ResolutionProposed { .. }
+            | Event::RefundProposed { .. }
+            | Event::ProposalWithdrawn { .. }
+            | Event::ResolvedSucceeded { .. }
+            | Event::ResolvedFailed { .. }
+            | Event::ResolvedCanceled { .. }
+            | Event::RefundRequested { .. }
+            | Event::Redriven { .. }
+    );
+    let operator = if random.is_multiple_of(2) { "ada" } else { "Grace" };
+    if acts { Actor::Operator(operator.to_owned()) } else { Actor::Clock(Timekeeper::Database) }
+}
+
+/// What books or moves money at people's word took two of them, who saw the same.
+fn check_persons(before: &Payment, after: &Payment, event: &Event, actor: &Actor) {
+    let told = format!("{event:?} by {actor} in {} → {}", before.state, after.state);
+    let takes_two = matches!(
+        event,
+        Event::ResolvedSucceeded { .. }
+            | Event::ResolvedFailed { .. }
+            | Event::ResolvedCanceled { .. }
+            | Event::RefundRequested { .. }
+    );
+    if takes_two {
+        let first = before.proposal.as_ref().expect("somebody proposed it");
+        assert_ne!(format!("operator:{}", first.by), actor.to_string(), "{told}");
+        assert!(first.expires_at > after.updated_at, "it had not expired: {told}");
+        assert_eq!(after.proposal, None, "it is approved once: {told}");
+    }
+    let proposes = matches!(event, Event::ResolutionProposed { .. } | Event::RefundProposed { .. });
+    match &after.proposal {
+        Some(proposal) if proposes => assert_eq!(proposal.seq, after.seq, "{told}"),
+        Some(_) => {
+            assert_eq!(after.proposal, before.proposal, "{told}");
+            assert_eq!(after.state, before.state, "who approves has seen where it stands: {told}");
+        }
+        None => {}
     }
 }
 
@@ -190,11 +294,14 @@ proptest! {
         for (which, seconds, random) in story {
             now += SignedDuration::from_secs(seconds);
             let event = event(&payment, which, now);
-            let occurrence = Occurrence::by_clock(event.clone(), Timekeeper::Database);
+            let occurrence = Occurrence { event: event.clone(), actor: actor(&event, random), payload_hash: None };
             match decide(definition::current(Kind::Charge), &payment, &occurrence, now, random) {
                 Decision::Illegal(why) => prop_assert!(!why.is_empty()),
                 Decision::Record(step) => {
                     check(&payment, &step.payment, &event);
+                    if step.row.fact.verdict == Verdict::Applied {
+                        check_persons(&payment, &step.payment, &event, &occurrence.actor);
+                    }
                     check_told(&payment, &step, &event);
                     if step.dead_letter.is_some() {
                         prop_assert_eq!(step.payment.state, State::InReview);

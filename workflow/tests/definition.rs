@@ -157,7 +157,14 @@ fn an_ended_payment_moves_only_for_late_news_of_money() {
                         | EventKind::RefundRequested
                         | EventKind::RefundUpdated
                 );
-                assert!(!leads || is_money, "{}: {event} reopens an ended payment", row.state);
+                let is_written_down =
+                    matches!(event, EventKind::Noted | EventKind::RefundProposed | EventKind::ProposalWithdrawn);
+                let stays = Goal::VARIANTS.iter().all(|goal| row.rule(*event).next(*goal) == Some(Next::Stay));
+                assert!(
+                    !leads || is_money || (is_written_down && stays),
+                    "{}: {event} reopens an ended payment",
+                    row.state
+                );
             }
         }
     }
@@ -180,6 +187,31 @@ fn only_an_operator_or_evidence_takes_a_payment_out_of_review() {
 }
 
 #[test]
+fn people_end_only_what_is_in_review_and_ask_only_what_may_have_got_lost() {
+    for definition in all() {
+        for row in definition.reached() {
+            let leads = |event: EventKind| row.rule(event).next(Goal::Capture);
+            for (event, end) in [
+                (EventKind::ResolvedSucceeded, State::Succeeded),
+                (EventKind::ResolvedFailed, State::Failed),
+                (EventKind::ResolvedCanceled, State::Canceled),
+            ] {
+                let is_to_be_had =
+                    row.state == State::InReview && !matches!(definition.state(end).kind, StateKind::Outside);
+                assert_eq!(leads(event), is_to_be_had.then_some(Next::To(end)), "{}: {event}", row.state);
+            }
+            let waits_for_news =
+                matches!(row.state, State::RequiresAction | State::AwaitingWebhook | State::AwaitingCapture);
+            let asked = waits_for_news.then_some(Next::To(State::Reconciling));
+            assert_eq!(leads(EventKind::InquiryRequested), asked, "{}", row.state);
+            let works = matches!(row.kind, StateKind::Works(_));
+            assert_eq!(leads(EventKind::RetryRequested), works.then_some(Next::Stay), "{}", row.state);
+            assert_eq!(leads(EventKind::Noted), Some(Next::Stay), "{}", row.state);
+        }
+    }
+}
+
+#[test]
 fn a_charge_counts_its_refunds_wherever_it_stands_and_never_moves_for_them() {
     for definition in CHARGE {
         for row in definition.reached() {
@@ -191,7 +223,7 @@ fn a_charge_counts_its_refunds_wherever_it_stands_and_never_moves_for_them() {
 }
 
 #[test]
-fn only_the_psp_ends_a_refund() {
+fn only_the_psp_or_two_persons_end_a_refund() {
     for definition in REFUND {
         for row in definition.reached() {
             for event in EventKind::VARIANTS {
@@ -200,7 +232,12 @@ fn only_the_psp_ends_a_refund() {
                     event,
                     EventKind::Refunded | EventKind::RefundFailed | EventKind::Declined | EventKind::Rejected
                 );
-                assert!(!ends || is_evidence, "{}: {event} ended a refund", row.state);
+                let is_resolved = matches!(event, EventKind::ResolvedSucceeded | EventKind::ResolvedFailed);
+                assert!(
+                    !ends || is_evidence || (is_resolved && row.state == State::InReview),
+                    "{}: {event} ended a refund",
+                    row.state
+                );
             }
         }
     }

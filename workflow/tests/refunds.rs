@@ -7,11 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use workflow::decide::{Decision, Occurrence, decide, start};
 use workflow::definition::{self, Activity, Goal, Kind, State};
-use workflow::event::{Actor, Event, Timekeeper, Unknown};
+use workflow::event::{Actor, Approval, Event, Timekeeper, Unknown};
 use workflow::history::{self, Hash, HistoryRow};
 use workflow::ids::{MerchantId, PaymentId};
 use workflow::money::Money;
-use workflow::payment::{CaptureMethod, Failure, FailureCategory, Payment, RefundOf, RefundStatus, Refunds, Route};
+use workflow::payment::{
+    CaptureMethod, Failure, FailureCategory, Outcome, Payment, Proposed, RefundOf, RefundStatus, Refunds, Resolution,
+    Route,
+};
 
 const CAPTURED: i64 = 1_000;
 
@@ -30,7 +33,16 @@ impl Told {
     /// Lets something happen, and returns whether it was recorded.
     fn happens(&mut self, event: Event, now: Timestamp, random: u64) -> bool {
         let definition = self.payment.definition().expect("a version that is known");
-        match decide(definition, &self.payment, &Occurrence::by_clock(event, Timekeeper::Database), now, random) {
+        // Whoever proposes is not who approves.
+        let actor = if matches!(event, Event::ResolutionProposed { .. }) {
+            Actor::Operator("ada".to_owned())
+        } else if matches!(event, Event::ResolvedSucceeded { .. } | Event::ResolvedFailed { .. }) {
+            Actor::Operator("grace".to_owned())
+        } else {
+            Actor::Clock(Timekeeper::Database)
+        };
+        let occurrence = Occurrence { event, actor, payload_hash: None };
+        match decide(definition, &self.payment, &occurrence, now, random) {
             Decision::Illegal(why) => {
                 assert!(!why.is_empty());
                 false
@@ -78,6 +90,7 @@ fn payment(id: PaymentId, amount_minor: i64) -> Payment {
         amount_refunded_minor: 0,
         amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
+        proposal: None,
         failure: None,
         next_action: None,
         action_result: None,
@@ -103,7 +116,7 @@ fn captured() -> Told {
 fn refund_of(charge: &mut Told, amount_minor: i64, number: u64, now: Timestamp) -> Option<Told> {
     let id = PaymentId::new_refund(now, [number, 1]);
     let money = Money { amount_minor, currency: charge.payment.currency };
-    charge.happens(Event::RefundRequested { refund: id, money }, now, 0).then(|| {
+    charge.happens(Event::RefundRequested { refund: id, money, approval: None }, now, 0).then(|| {
         let of = RefundOf { charge: charge.payment.id, psp_reference: "pi_1".to_owned(), reason: None };
         Told::started(Payment { goal: Goal::Reverse, refund_of: Some(of), ..payment(id, amount_minor) })
     })
@@ -120,6 +133,9 @@ fn event(refund: &Payment, which: u8, now: Timestamp) -> Event {
         advice: None,
     };
     let money = refund.asked();
+    if which.is_multiple_of(5) {
+        return resolved(refund, which, now);
+    }
     match which % 14 {
         0 => Event::AttemptStarted {
             activity: Activity::Refund,
@@ -142,6 +158,31 @@ fn event(refund: &Payment, which: u8, now: Timestamp) -> Event {
             captured: false,
         },
         _ => Event::Redriven { reason: "again".to_owned(), decided: None },
+    }
+}
+
+/// A first person says how it ended, or a second one agrees.
+fn resolved(refund: &Payment, which: u8, now: Timestamp) -> Event {
+    let Some(pending) = &refund.proposal else {
+        let outcome = if which.is_multiple_of(2) { Outcome::Succeeded } else { Outcome::Failed };
+        let resolution = Resolution { outcome, captured_minor: None, psp_reference: refund.psp_reference.clone() };
+        let (reason, expires_at) = ("seen".to_owned(), now + SignedDuration::from_hours(1));
+        return Event::ResolutionProposed { resolution, reason, expires_at };
+    };
+    let approval = Approval {
+        proposal: pending.seq,
+        proposed_by: pending.by.clone(),
+        evidence: pending.why.clone(),
+        reason: "seen too".to_owned(),
+    };
+    match &pending.what {
+        Proposed::Resolution(Resolution { outcome: Outcome::Succeeded, psp_reference, .. }) => {
+            Event::ResolvedSucceeded { money: None, psp_reference: psp_reference.clone(), approval }
+        }
+        Proposed::Resolution(Resolution { psp_reference, .. }) => {
+            Event::ResolvedFailed { psp_reference: psp_reference.clone(), approval }
+        }
+        Proposed::Refund { .. } => unreachable!("a refund has no refunds"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A store that knows one API key and otherwise does nothing, or fails.
 
 mod executions;
+mod operators;
 mod outbound;
 
 use async_trait::async_trait;

@@ -101,13 +101,20 @@ pub(crate) enum Since {
     At(Timestamp),
 }
 
+impl Since {
+    /// The point in time.
+    pub(crate) fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(ago) => now.saturating_sub(ago).unwrap_or(Timestamp::MIN),
+            Self::At(at) => at,
+        }
+    }
+}
+
 impl Select {
     /// The filter for the store.
     pub(crate) fn filter(&self, scope: LetterScope, now: Timestamp) -> LetterFilter {
-        let since = self.since.map(|since| match since {
-            Since::Ago(ago) => now.saturating_sub(ago).unwrap_or(Timestamp::MIN),
-            Since::At(at) => at,
-        });
+        let since = self.since.map(|since| since.before(now));
         LetterFilter { scope, reason: self.reason, psp: self.account.clone(), since }
     }
 }
@@ -117,7 +124,7 @@ fn reasons() -> impl clap::builder::TypedValueParser<Value = ReviewReason> {
     names.try_map(|name| name.parse::<ReviewReason>())
 }
 
-fn since(text: &str) -> Result<Since, String> {
+pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(Since::At(at));
     }

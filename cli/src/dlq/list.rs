@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::CellAlignment;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use workflow::decide::{Redriving, ReviewReason};
@@ -18,6 +17,7 @@ use super::Pages;
 use crate::app::{self, Schema};
 use crate::args::dlq::ListLetters;
 use crate::settings::{Knobs, Settings};
+use crate::show::plain_table;
 
 /// What of an error fits a line; `dlq show` has all of it.
 const SHORT_ERROR: usize = 56;
@@ -137,13 +137,6 @@ fn as_text(shown: &[DeadLetterRow], letters: usize, totals: &Totals, now: Timest
         }
     ));
     text
-}
-
-/// Nothing is broken to fit: ids are there to be copied.
-fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table
 }
 
 /// How long ago, in the unit people would use.

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use activities::psps::Psps;
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use workflow::decide::Decided;
-use workflow::engine::operator::{Redrive, Redriven};
+use workflow::definition::State;
+use workflow::engine::operator::{Act, By, Performed, Planned, Refusal};
 use workflow::engine::{Engine, EngineError};
 use workflow::ids::PaymentId;
 use workflow::port::clock::{Clock, SystemClock};
@@ -23,8 +23,9 @@ use workflow_aws::sqs::{Listening, SqsQueue};
 use super::Pages;
 use super::returned::Returned;
 use super::show::would;
-use crate::app::{self, Schema, Workers};
+use crate::app::{self, Schema};
 use crate::args::dlq;
+use crate::operate::{self, Desk};
 use crate::settings::{Knobs, Settings};
 
 /// Charges in one run; the next run takes the rest. At the usual rate this is a quarter of an hour, in which a person
@@ -38,17 +39,10 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
     let settings = Settings::read(knobs)?;
     let store = app::open_store(&settings, Schema::Expect).await?;
     let Chosen { charges, left, mut returned } = chosen(&store, order).await?;
-    // A redrive calls no PSP, so it needs no account's secrets.
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let shared = app::shared(&settings, Workers::Elsewhere, &clock)?;
-    let queue = app::queue(&settings, Workers::Elsewhere).await;
-    let engine = app::engine(store, queue, &Psps::default(), clock, &shared, &settings)?;
-    let redrive = Redrive {
-        operator: order.operator.clone(),
-        why: order.why.clone().unwrap_or_default(),
-        decided: if order.decided { Decided::Yes } else { Decided::No },
-    };
-    let run = Run { engine: &engine, redrive: &redrive, dry: order.dry_run };
+    let desk = Desk::open(&settings).await?;
+    let act = Act::Redrive(if order.decided { Decided::Yes } else { Decided::No });
+    let by = operate::by(&order.operator, order.why.as_deref().unwrap_or("(a dry run)"));
+    let run = Run { engine: &desk.engine, act: &act, by: &by, dry: order.dry_run };
     let (mut counts, mut redriven) = (Counts::default(), HashSet::new());
     let mut waiting: HashSet<PaymentId> = charges.iter().copied().collect();
     let bar = progress(charges.len());
@@ -75,7 +69,7 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
         }
     }
     bar.finish_and_clear();
-    engine.close().await;
+    desk.close().await;
     if let Some(dead_letters) = settings.dead_letter_queue().filter(|_| !order.dry_run) {
         let carrier = SqsQueue::open(settings.sqs(), Listening::No);
         // The message of a charge that still waits stays where people look for it.
@@ -152,7 +146,8 @@ fn progress(charges: usize) -> ProgressBar {
 
 struct Run<'a> {
     engine: &'a Engine,
-    redrive: &'a Redrive,
+    act: &'a Act,
+    by: &'a By,
     dry: bool,
 }
 
@@ -182,26 +177,31 @@ impl Run<'_> {
     }
 
     async fn plan(&self, id: PaymentId) -> Result<Done, EngineError> {
-        let plan = self.engine.plan_redrive(id).await?;
-        Ok(match plan.redriving.undecided(self.redrive.decided) {
-            Some(what) => refused(what),
-            None => Done::Redriven(format!("would be redriven: it {}", would(&plan))),
+        Ok(match self.engine.plan(id, self.act, self.by).await? {
+            Planned::Refused(refusal) => refused(&refusal),
+            Planned::Would(plan) => Done::Redriven(format!("would be redriven: it {}", would(&plan))),
         })
     }
 
     async fn send(&self, id: PaymentId) -> Result<Done, EngineError> {
-        Ok(match self.engine.redrive(id, self.redrive).await? {
-            Redriven::Sent(after) => Done::Redriven(format!(
+        Ok(match self.engine.perform(id, self.act, self.by).await? {
+            Performed::Done(done) => Done::Redriven(format!(
                 "redriven: it is {} now, and a worker asks the PSP before it repeats anything",
-                after.state
+                done.payment.state
             )),
-            Redriven::Refused(what) => refused(what),
+            Performed::Refused(refusal) => refused(&refusal),
         })
     }
 }
 
-fn refused(what: &str) -> Done {
-    Done::Refused(format!("{what}; then say --decided"))
+fn refused(refusal: &Refusal) -> Done {
+    match refusal.state {
+        Some(state) if state != State::InReview => {
+            Done::NotWaiting(format!("a payment that is {state} does not allow this: {}", refusal.why))
+        }
+        _ if refusal.is_undecided => Done::Refused(format!("{}; then say --decided", refusal.why)),
+        _ => Done::Refused(refusal.why.clone()),
+    }
 }
 
 impl Done {

@@ -1,18 +1,14 @@
 //! `fincore dlq show`: why one charge waits for a person, who was told of it, and what a redrive would do.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use activities::psps::Psps;
 use anyhow::bail;
 use jiff::Timestamp;
-use workflow::decide::Redriving;
+use workflow::decide::{Decided, Redriving};
 use workflow::definition::{EventKind, Next};
-use workflow::engine::operator::RedrivePlan;
-use workflow::local_queue::NoQueue;
+use workflow::engine::operator::{Act, Plan, Planned};
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::store::{DeadLetterRow, NoticeRow};
-use workflow::shared::Shared;
 use workflow::timeline;
 
 use super::list::age;
@@ -20,6 +16,7 @@ use crate::app::{self, Schema};
 use crate::args::dlq::ShowLetter;
 use crate::settings::{Knobs, Settings};
 use crate::show::table_of;
+use crate::{explain, operate};
 
 /// Letters of one charge that are shown; who has more of them should read its history.
 const LETTERS: u32 = 10;
@@ -58,11 +55,11 @@ pub(super) async fn run(knobs: &Knobs, show: &ShowLetter) -> anyhow::Result<Exit
         print!("{}", letter_text(letter, &notices, now));
     }
     if last.is_open() {
-        // It only looks: no PSP is called and no queue is told.
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let alone = Shared::alone(Arc::clone(&clock));
-        let engine = app::engine(Arc::clone(&store), Arc::new(NoQueue), &Psps::default(), clock, &alone, &settings)?;
-        println!("\n  A redrive {}", would(&engine.plan_redrive(id).await?));
+        let nobody = operate::by("nobody", "only to see what it would do");
+        match explain::reader(store).plan(id, &Act::Redrive(Decided::Yes), &nobody).await? {
+            Planned::Would(plan) => println!("\n  A redrive {}", would(&plan)),
+            Planned::Refused(refusal) => println!("\n  A redrive is refused: {}", refusal.why),
+        }
         println!("\n    fincore dlq redrive {id} --why '…'{}\n", flag(last.redriving()));
     } else {
         println!("\n  It is {} now and waits for no person.\n", last.state);
@@ -102,7 +99,7 @@ pub(super) fn flag(redriving: Redriving) -> &'static str {
 }
 
 /// What a redrive would do, as the rest of a sentence.
-pub(super) fn would(plan: &RedrivePlan) -> String {
+pub(super) fn would(plan: &Plan) -> String {
     let (before, after) = (plan.before.state, plan.after.state);
     let first = match plan.redriving {
         Redriving::Asks => String::new(),
@@ -115,7 +112,7 @@ pub(super) fn would(plan: &RedrivePlan) -> String {
 }
 
 /// Where each answer leads, by the table.
-fn answers(plan: &RedrivePlan) -> String {
+fn answers(plan: &Plan) -> String {
     let after = &plan.after;
     let Some(definition) = after.definition() else {
         return "this program does not know its workflow version".to_owned();

@@ -190,6 +190,6 @@ async fn race(store: &Arc<dyn workflow::port::store::Store>, moves: Vec<Update>)
 fn event_of(update: &Update) -> WebhookEvent {
     match &update.origin {
         Origin::Webhook(event) => event.clone(),
-        Origin::Plain | Origin::Request(_) => unreachable!(),
+        Origin::Plain | Origin::Request(_) | Origin::Act(_) => unreachable!(),
     }
 }

@@ -12,8 +12,9 @@ use wiremock::matchers::{body_json, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 use workflow::decide::Decided;
 use workflow::definition::State;
-use workflow::engine::operator::{Redrive, Redriven};
+use workflow::engine::operator::{Act, By, Performed};
 use workflow::payment::CaptureMethod;
+use workflow::port::audit::Via;
 use workflow::port::gateway::WebhookRefused;
 
 const CARD: &str = "shopper-1/8415736344108917";
@@ -80,11 +81,17 @@ async fn a_refused_capture_goes_to_a_person_and_is_made_anew_when_they_say_so() 
     rig.deliver(psp.webhooks()).await;
     let payment = rig.payment(id).await;
     assert_eq!((payment.state, payment.amount_captured_minor), (State::InReview, 0));
-    let why = "the acquirer is back, and nobody collected it in another way".to_owned();
-    let mut redrive = Redrive { operator: "ada".to_owned(), why, decided: Decided::No };
-    assert!(matches!(rig.engine.redrive(id, &redrive).await, Ok(Redriven::Refused(_))), "it would capture once more");
-    redrive.decided = Decided::Yes;
-    assert!(matches!(rig.engine.redrive(id, &redrive).await, Ok(Redriven::Sent(_))));
+    let by = By {
+        operator: "ada".to_owned(),
+        role: None,
+        why: "the acquirer is back, and nobody collected it in another way".to_owned(),
+        via: Via::Cli,
+        remote: None,
+    };
+    let redriven = rig.engine.perform(id, &Act::Redrive(Decided::No), &by).await;
+    assert!(matches!(redriven, Ok(Performed::Refused(_))), "it would capture once more");
+    let redriven = rig.engine.perform(id, &Act::Redrive(Decided::Yes), &by).await;
+    assert!(matches!(redriven, Ok(Performed::Done(_))));
     rig.work().await;
     rig.deliver(psp.webhooks()).await;
     assert_eq!((rig.state(id).await, psp.effects().of(id).captured()), (State::Succeeded, 1));

@@ -61,20 +61,21 @@ with barred as (
         doubt = input.doubt,
         route = input.route,
         refunds = input.refunds,
-        amount_refund_pending_minor = input.amount_refund_pending_minor
+        amount_refund_pending_minor = input.amount_refund_pending_minor,
+        proposal = input.proposal
     from unnest(
         $18::uuid[], $19::bigint[], $20::bigint[], $21::text[], $22::bigint[], $23::text[], $24::bigint[],
         $25::bytea[], $26::bigint[], $27::bigint[], $28::bigint[], $29::integer[], $30::integer[], $31::integer[],
         $32::text[], $33::bigint[], $34::bigint[], $35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bigint[],
         $40::text[], $41::text[], $42::text[], $43::bigint[], $44::text[], $45::bigint[], $46::text[], $47::text[],
-        $68::text[], $69::uuid[], $70::bigint[]
+        $68::text[], $69::uuid[], $70::bigint[], $78::text[]
     ) as input (
         id, expected_seq, expected_fence, state, state_since_us, goal, seq,
         head_hash, fence, lease_until_us, next_wake_at_us, attempt, claims, operation,
         psp_reference, amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
         failure, next_action, updated_at_us,
         psp, payment_method, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route,
-        refunds, with_id, amount_refund_pending_minor
+        refunds, with_id, amount_refund_pending_minor, proposal
     )
     -- Says the same as the line after it, to the planner: rows are found by their ids and locked in the order of them.
     where payments.id = any($18)
@@ -140,6 +141,11 @@ with barred as (
         $65::uuid[], $66::text[], $67::text[]
     ) as input (payment_id, psp, psp_reference) join moved on moved.id = input.payment_id
     on conflict do nothing
+), entered as (
+    -- What operators did, in the audit log.
+    insert into audit_log
+    select input.* from jsonb_populate_recordset(null::audit_log, $79::text::jsonb) as input
+    join moved on moved.id = input.payment_id
 ), dead as (
     insert into dead_letters (payment_id, seq, at_us, reason, last_error)
     select input.* from unnest(

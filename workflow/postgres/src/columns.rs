@@ -71,6 +71,7 @@ pub(crate) struct Standing<'a> {
     pub(crate) route: Vec<Option<String>>,
     pub(crate) refunds: Vec<Option<String>>,
     pub(crate) amount_refund_pending_minor: Vec<i64>,
+    pub(crate) proposal: Vec<Option<String>>,
 }
 
 impl<'a> Standing<'a> {
@@ -106,6 +107,7 @@ impl<'a> Standing<'a> {
             route: optional_json(payments, |payment| (!payment.route.is_empty()).then_some(&payment.route))?,
             refunds: optional_json(payments, |payment| (!payment.refunds.is_empty()).then_some(&payment.refunds))?,
             amount_refund_pending_minor: column(payments, |payment| payment.amount_refund_pending_minor),
+            proposal: optional_json(payments, |payment| payment.proposal.as_ref())?,
         })
     }
 }

@@ -15,6 +15,7 @@ mod keys;
 mod letters;
 mod lists;
 mod opened;
+mod operators;
 mod outbound;
 mod read;
 mod schema;

@@ -32,7 +32,7 @@ macro_rules! select_payments {
                 amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
                 failure, next_action, action_result, amount_charged_back_minor, key_activity,
                 key_since_us, doubt, route, refunds, amount_refund_pending_minor, refund_of, refund_of_reference,
-                refund_reason, updated_at_us
+                refund_reason, proposal, updated_at_us
             from payments " $(+ $which)+,
             $($parameter),+
         )
@@ -105,7 +105,8 @@ pub(crate) async fn due(
     held.settle(outcome).map_err(store_error)?.into_iter().map(Due::try_from).collect()
 }
 
-/// By the hour first, because the index knows only hours; the migration says why.
+/// By the hour first, because the index knows only hours; the migration says why. Work that would be done at a paused PSP
+/// account is left out, so that it fills no sweep; deadlines and lost leases are not.
 async fn select_due(
     held: &mut Held,
     now_us: i64,
@@ -117,6 +118,11 @@ async fn select_due(
         r#"select id, seq, next_wake_at_us as "next_wake_at_us!" from payments
         where wake_hour between $1 and $2
             and next_wake_at_us <= $3 and (next_wake_at_us, id) > ($4, $5)
+            and (
+                lease_until_us is not null
+                or state not in ('created', 'authorizing', 'reconciling', 'finalizing', 'canceling', 'refunding')
+                or psp not in (select pause.psp from psp_pauses as pause)
+            )
         order by next_wake_at_us, id limit $6"#,
         hour(after_us),
         hour(now_us),

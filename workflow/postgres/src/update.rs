@@ -8,6 +8,7 @@ use uuid::Uuid;
 use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::payment::Payment;
+use workflow::port::audit::AuditEntry;
 use workflow::port::store::{
     Opened, Origin, RequestRecord, StoreError, Update, Updated, WebhookEvent, first_of_each_payment,
 };
@@ -15,8 +16,8 @@ use workflow::port::store::{
 use crate::PostgresStore;
 use crate::columns::{Events, Facts, Notifications, Requests, Standing, column, us};
 use crate::error::{is_about_an_element, is_lost_race, store_error};
-use crate::opened;
 use crate::session::{Held, within};
+use crate::{opened, operators};
 
 pub(crate) async fn update(store: &PostgresStore, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
     if batch.is_empty() {
@@ -79,6 +80,7 @@ struct Change<'a> {
     expected_fence: Vec<i64>,
     with_id: Vec<Option<Uuid>>,
     opened: String,
+    acts: String,
     standing: Standing<'a>,
     facts: Facts<'a>,
     moved_by_event: Vec<Uuid>,
@@ -103,6 +105,7 @@ impl<'a> Change<'a> {
         let mut events: Vec<&WebhookEvent> = Vec::new();
         let mut moved_by_request = Vec::new();
         let mut requests: Vec<&RequestRecord> = Vec::new();
+        let mut acts: Vec<AuditEntry> = Vec::new();
         let (mut named, mut named_at, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for update in &moves {
             if let Some(name) = &update.learned_reference {
@@ -122,6 +125,7 @@ impl<'a> Change<'a> {
                     moved_by_request.push(update.payment.id.uuid());
                     requests.push(record);
                 }
+                Origin::Act(entry) => acts.push(entry.clone()),
             }
         }
         Ok(Self {
@@ -129,6 +133,7 @@ impl<'a> Change<'a> {
             expected_fence: column(&moves, |update| update.expected_fence),
             with_id: batch.iter().flat_map(|update| partners(update)).collect(),
             opened: opened::rows(&opened)?,
+            acts: operators::rows(&acts),
             standing: Standing::of(&payments)?,
             facts: Facts::of(&rows),
             moved_by_event,
@@ -260,7 +265,9 @@ async fn update_payments(held: &mut Held, change: &Change<'_>) -> sqlx::Result<V
         &told.sequence as &[Option<i64>],
         &told.event_type as &[&str],
         &told.at_us,
-        &told.payload as &[&str]
+        &told.payload as &[&str],
+        &standing.proposal as &[Option<String>],
+        &change.acts
     )
     .fetch_all(held)
     .await

@@ -12,6 +12,7 @@ mod executions;
 mod keys;
 mod letters;
 mod lists;
+mod operators;
 mod outbound;
 mod read;
 mod schema;

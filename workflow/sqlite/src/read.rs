@@ -31,7 +31,7 @@ macro_rules! select_payments {
                 amount_authorized_minor, amount_to_capture_minor, amount_captured_minor, amount_refunded_minor,
                 failure, next_action, action_result, amount_charged_back_minor, key_activity,
                 key_since_us, doubt, route, refunds, amount_refund_pending_minor, refund_of as "refund_of: Uuid",
-                refund_of_reference, refund_reason, updated_at_us
+                refund_of_reference, refund_reason, proposal, updated_at_us
             from payments "# $(+ $which)+,
             $($parameter),+
         )
@@ -111,7 +111,8 @@ pub(crate) async fn due(
     held.settle(outcome).map_err(store_error)?.into_iter().map(Due::try_from).collect()
 }
 
-/// By the instant itself: SQLite has no use for the hour that the PostgreSQL schema keeps.
+/// By the instant itself: SQLite has no use for the hour that the PostgreSQL schema keeps. Work that would be done at a
+/// paused PSP account is left out, so that it fills no sweep; deadlines and lost leases are not.
 async fn select_due(
     connection: &mut SqliteConnection,
     now_us: i64,
@@ -122,6 +123,11 @@ async fn select_due(
         DueRow,
         r#"select id as "id: Uuid", seq, next_wake_at_us as "next_wake_at_us!" from payments
         where next_wake_at_us <= ? and (next_wake_at_us, id) > (?, ?)
+            and (
+                lease_until_us is not null
+                or state not in ('created', 'authorizing', 'reconciling', 'finalizing', 'canceling', 'refunding')
+                or psp not in (select pause.psp from psp_pauses as pause)
+            )
         order by next_wake_at_us, id limit ?"#,
         now_us,
         after_us,

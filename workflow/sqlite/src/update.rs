@@ -11,6 +11,7 @@ use crate::SqliteStore;
 use crate::columns::{json, us};
 use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
+use crate::operators::insert_entry;
 use crate::outbound::announce;
 use crate::start::{insert_payment, insert_request, select_request};
 use crate::webhooks::{insert_psp_reference, replace_webhook, webhook_is_handled};
@@ -71,7 +72,7 @@ async fn one_by_one(store: &SqliteStore, batch: &[Update], first: &[bool]) -> Re
 /// Looking first is enough here: nobody else writes during this transaction.
 async fn move_payment(connection: &mut SqliteConnection, update: &Update) -> sqlx::Result<Updated> {
     let handled = match &update.origin {
-        Origin::Plain => false,
+        Origin::Plain | Origin::Act(_) => false,
         Origin::Webhook(event) => webhook_is_handled(connection, event).await?,
         Origin::Request(record) => select_request(connection, &record.scope).await?.is_some(),
     };
@@ -107,6 +108,7 @@ async fn move_payment(connection: &mut SqliteConnection, update: &Update) -> sql
         Origin::Plain => {}
         Origin::Webhook(event) => replace_webhook(connection, event).await?,
         Origin::Request(record) => insert_request(connection, record).await?,
+        Origin::Act(entry) => insert_entry(connection, entry).await?,
     }
     Ok(Updated::Applied)
 }
@@ -143,6 +145,7 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
     let doubt: Option<&str> = payment.doubt.map(Into::into);
     let route = (!payment.route.is_empty()).then(|| json(&payment.route)).transpose()?;
     let refunds = (!payment.refunds.is_empty()).then(|| json(&payment.refunds)).transpose()?;
+    let proposal = payment.proposal.as_ref().map(json).transpose()?;
     let done = sqlx::query!(
         "update payments set
             state = ?, state_since_us = ?, goal = ?, seq = ?, head_hash = ?, fence = ?, lease_until_us = ?,
@@ -150,7 +153,7 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
             amount_authorized_minor = ?, amount_to_capture_minor = ?, amount_captured_minor = ?,
             amount_refunded_minor = ?, failure = ?, next_action = ?, updated_at_us = ?, psp = ?, payment_method = ?,
             action_result = ?, amount_charged_back_minor = ?, key_activity = ?, key_since_us = ?, doubt = ?, route = ?,
-            refunds = ?, amount_refund_pending_minor = ?
+            refunds = ?, amount_refund_pending_minor = ?, proposal = ?
         where id = ? and seq = ? and fence = ?",
         state,
         state_since_us,
@@ -181,6 +184,7 @@ async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> s
         route,
         refunds,
         payment.amount_refund_pending_minor,
+        proposal,
         id,
         update.expected_seq,
         update.expected_fence

@@ -85,6 +85,22 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
             renew_key(payment);
         }
         Event::Redriven { .. } => payment.claims = 0,
+        Event::ResolvedSucceeded { money, psp_reference, .. } => {
+            learn(payment, psp_reference.as_ref());
+            if let Some(money) = money {
+                // Two persons have said how much it is: more than the row had, or less.
+                payment.amount_captured_minor = money.amount_minor;
+                payment.amount_authorized_minor = payment.amount_authorized_minor.max(money.amount_minor);
+            }
+        }
+        Event::ResolvedFailed { psp_reference, .. } => {
+            learn(payment, psp_reference.as_ref());
+            payment.amount_captured_minor = payment.amount_refunded_minor;
+        }
+        Event::ResolvedCanceled { psp_reference, .. } => {
+            learn(payment, psp_reference.as_ref());
+            payment.amount_refunded_minor = payment.amount_captured_minor;
+        }
         Event::RefundRequested { money, .. } => payment.amount_refund_pending_minor += money.amount_minor,
         Event::RefundUpdated { money, was, is, psp_refund, .. } => {
             let counts = RefundCounts {
@@ -107,7 +123,13 @@ pub(super) fn absorb(payment: &mut Payment, event: &Event) {
         | Event::DisputeOpened { .. }
         | Event::DisputeClosed { .. }
         | Event::KeyExpired { .. }
-        | Event::DeadlinePassed {} => {}
+        | Event::DeadlinePassed {}
+        | Event::RetryRequested { .. }
+        | Event::InquiryRequested { .. }
+        | Event::Noted { .. }
+        | Event::ResolutionProposed { .. }
+        | Event::RefundProposed { .. }
+        | Event::ProposalWithdrawn { .. } => {}
     }
 }
 
@@ -118,8 +140,9 @@ fn weigh(payment: &mut Payment, event: &Event) {
             payment.doubt.get_or_insert(Doubt::Unknown);
         }
         Event::KeyExpired { .. } => payment.doubt = Some(Doubt::KeyExpired),
-        // Taken on, and it may still come to anything: only news of how it ended lays the doubt to rest.
-        Event::Accepted { .. } => {
+        // Taken on, and it may still come to anything: only news of how it ended lays the doubt to rest. Nor is what is asked
+        // about certain: the customer may be acting at this very moment.
+        Event::Accepted { .. } | Event::InquiryRequested { .. } => {
             payment.doubt.get_or_insert(Doubt::Unknown);
         }
         Event::Authorized { .. }
@@ -127,7 +150,10 @@ fn weigh(payment: &mut Payment, event: &Event) {
         | Event::ActionRequired { .. }
         | Event::Declined { .. }
         | Event::Voided { .. }
-        | Event::Refunded { .. } => {
+        | Event::Refunded { .. }
+        | Event::ResolvedSucceeded { .. }
+        | Event::ResolvedFailed { .. }
+        | Event::ResolvedCanceled { .. } => {
             if payment.doubt.take() == Some(Doubt::KeyExpired) {
                 renew_key(payment);
             }
@@ -161,7 +187,12 @@ fn weigh(payment: &mut Payment, event: &Event) {
         | Event::ActionCompleted { .. }
         | Event::Redriven { .. }
         | Event::RefundRequested { .. }
-        | Event::RefundUpdated { .. } => {}
+        | Event::RefundUpdated { .. }
+        | Event::RetryRequested { .. }
+        | Event::Noted { .. }
+        | Event::ResolutionProposed { .. }
+        | Event::RefundProposed { .. }
+        | Event::ProposalWithdrawn { .. } => {}
     }
 }
 

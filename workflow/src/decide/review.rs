@@ -141,6 +141,15 @@ impl Redriving {
         }
     }
 
+    /// What it means for a payment with this last letter, if it has one.
+    #[must_use]
+    pub fn told_by(reason: Option<ReviewReason>, goal: Goal) -> Self {
+        reason.map_or(
+            Self::Decides("no dead letter says why it is here: read its history and find out at the PSP"),
+            |reason| Self::of(reason, goal),
+        )
+    }
+
     /// What it means for a payment that was sent to a person for this reason, and whose client wants this.
     #[must_use]
     pub fn of(reason: ReviewReason, goal: Goal) -> Self {

@@ -10,13 +10,13 @@ use State::{
 
 use super::activities_v1::{self, DAY, HOUR, MINUTE};
 use super::charge_v1_rules::{
-    ACTED, ACTIVITY_REQUESTS, BOOKED, ENDED_REQUESTS, LATE_NEWS, NO_ACTION, NO_ATTEMPT, NO_DEADLINE, NO_REFUND,
-    NO_VOID, NOT_CAPTURED, NOT_ENDED, NOT_ON_OFFER, OPEN_NEWS, REFUNDS_LATER, REFUNDS_OF_NOTHING, RELEASED, RESERVED,
-    STAY, by_goal, retry, to,
+    ACTED, ACTIVITY_REQUESTS, ASKING, AT_THE_START, AT_WORK, AWAITING, BOOKED, ENDED_REQUESTS, HOLDING, LATE_NEWS,
+    NO_ACTION, NO_ATTEMPT, NO_DEADLINE, NO_REFUND, NO_VOID, NOT_CAPTURED, NOT_ENDED, NOT_ON_OFFER, OPEN_NEWS, OVER,
+    REFUNDS_LATER, REFUNDS_OF_NOTHING, RELEASED, RESERVED, REVIEWED, STAY, by_goal, retry, to,
 };
 use super::{
-    Activity, AttemptRules, Definition, ErrorClass, Kind, NewsRules, Next, RefundRules, RequestRules, Rule, State,
-    StateKind, StateRow,
+    Activity, AttemptRules, Definition, ErrorClass, Kind, NewsRules, Next, OperatorRules, RefundRules, RequestRules,
+    Rule, State, StateKind, StateRow,
 };
 
 const CREATED: StateRow = StateRow {
@@ -28,6 +28,7 @@ const CREATED: StateRow = StateRow {
     news: OPEN_NEWS,
     request: RequestRules { cancel_requested: to(Canceled), action_completed: NO_ACTION, ..ACTIVITY_REQUESTS },
     refunds: REFUNDS_OF_NOTHING,
+    operator: AT_THE_START,
 };
 
 const AUTHORIZING: StateRow = StateRow {
@@ -52,6 +53,7 @@ const AUTHORIZING: StateRow = StateRow {
     news: OPEN_NEWS,
     request: ACTIVITY_REQUESTS,
     refunds: REFUNDS_OF_NOTHING,
+    operator: AT_WORK,
 };
 
 const REQUIRES_ACTION: StateRow = StateRow {
@@ -68,6 +70,7 @@ const REQUIRES_ACTION: StateRow = StateRow {
         redriven: NOT_ENDED,
     },
     refunds: REFUNDS_OF_NOTHING,
+    operator: AWAITING,
 };
 
 const AWAITING_WEBHOOK: StateRow = StateRow {
@@ -92,6 +95,7 @@ const AWAITING_WEBHOOK: StateRow = StateRow {
         redriven: NOT_ENDED,
     },
     refunds: REFUNDS_LATER,
+    operator: AWAITING,
 };
 
 const RECONCILING: StateRow = StateRow {
@@ -118,6 +122,7 @@ const RECONCILING: StateRow = StateRow {
     },
     request: ACTIVITY_REQUESTS,
     refunds: REFUNDS_LATER,
+    operator: ASKING,
 };
 
 const AUTHORIZED: StateRow = StateRow {
@@ -151,6 +156,7 @@ const AUTHORIZED: StateRow = StateRow {
         redriven: NOT_ENDED,
     },
     refunds: REFUNDS_OF_NOTHING,
+    operator: HOLDING,
 };
 
 const FINALIZING: StateRow = StateRow {
@@ -191,6 +197,7 @@ const FINALIZING: StateRow = StateRow {
         redriven: NOT_ENDED,
     },
     refunds: REFUNDS_OF_NOTHING,
+    operator: AT_WORK,
 };
 
 const AWAITING_CAPTURE: StateRow = StateRow {
@@ -201,6 +208,7 @@ const AWAITING_CAPTURE: StateRow = StateRow {
     news: NewsRules { accepted: Rule::Stale("the PSP has already accepted the capture"), ..FINALIZING.news },
     request: RequestRules { deadline_passed: to(Reconciling), ..FINALIZING.request },
     refunds: REFUNDS_OF_NOTHING,
+    operator: AWAITING,
 };
 
 const CANCELING: StateRow = StateRow {
@@ -240,6 +248,7 @@ const CANCELING: StateRow = StateRow {
         redriven: NOT_ENDED,
     },
     refunds: REFUNDS_LATER,
+    operator: AT_WORK,
 };
 
 const SUCCEEDED: StateRow = StateRow {
@@ -270,6 +279,7 @@ const SUCCEEDED: StateRow = StateRow {
         ..ENDED_REQUESTS
     },
     refunds: RefundRules { requested: STAY, updated: STAY },
+    operator: OperatorRules { refund_proposed: STAY, proposal_withdrawn: STAY, ..OVER },
 };
 
 const FAILED: StateRow = StateRow {
@@ -280,6 +290,7 @@ const FAILED: StateRow = StateRow {
     news: LATE_NEWS,
     request: ENDED_REQUESTS,
     refunds: REFUNDS_OF_NOTHING,
+    operator: OVER,
 };
 
 const CANCELED: StateRow = StateRow {
@@ -290,6 +301,7 @@ const CANCELED: StateRow = StateRow {
     news: LATE_NEWS,
     request: RequestRules { cancel_requested: Rule::Stale("the payment is already canceled"), ..ENDED_REQUESTS },
     refunds: REFUNDS_OF_NOTHING,
+    operator: OVER,
 };
 
 const EXPIRED: StateRow = StateRow {
@@ -300,12 +312,13 @@ const EXPIRED: StateRow = StateRow {
     news: LATE_NEWS,
     request: ENDED_REQUESTS,
     refunds: REFUNDS_OF_NOTHING,
+    operator: OVER,
 };
 
 const IN_REVIEW: StateRow = StateRow {
     state: InReview,
     kind: StateKind::Waits { deadline_ms: DAY, meaning: "nobody has decided: alert again" },
-    operators: "A person decides: read the dead letter, then redrive. The PSP's news still counts as evidence.",
+    operators: "A person decides: read the dead letter, then redrive, or resolve it with a second person. The PSP's news still counts.",
     attempt: NO_ATTEMPT,
     news: NewsRules {
         authorized: RESERVED,
@@ -329,12 +342,13 @@ const IN_REVIEW: StateRow = StateRow {
         redriven: to(Reconciling),
     },
     refunds: REFUNDS_LATER,
+    operator: REVIEWED,
 };
 
 pub(super) const DEFINITION: Definition = Definition {
     kind: Kind::Charge,
     version: 1,
-    digest: "0dc24f8899e8ddf4887cebfd4035810ff55226558feab3d657e6601632aaac13",
+    digest: "40eaff69a06b7e2ba9127df3d9d6d38b1daeb4b6a3a134238abc5262c01b0945",
     states: [
         CREATED,
         AUTHORIZING,

@@ -7,7 +7,7 @@ use State::{
     Authorized, AwaitingWebhook, Canceled, Canceling, Expired, Failed, Finalizing, InReview, RequiresAction, Succeeded,
 };
 
-use super::{AttemptRules, ErrorClass, NewsRules, Next, RefundRules, RequestRules, Rule, State};
+use super::{AttemptRules, ErrorClass, NewsRules, Next, OperatorRules, RefundRules, RequestRules, Rule, State};
 
 pub(super) const fn to(state: State) -> Rule {
     Rule::Move(To(state))
@@ -110,4 +110,56 @@ pub(super) const REFUNDS_OF_NOTHING: RefundRules =
 pub(super) const REFUNDS_LATER: RefundRules = RefundRules {
     requested: Rule::Illegal("what became of its money is being found out; try again when that is known"),
     updated: STAY,
+};
+
+pub(super) const NO_REVIEW: Rule = Rule::Illegal("only a payment in review is ended by people");
+pub(super) const NO_PROPOSAL: Rule = Rule::Illegal("nothing is proposed here that could be taken back");
+pub(super) const NO_BACKOFF: Rule = Rule::Illegal("no retry is waiting here");
+pub(super) const NO_REFUND_YET: Rule = Rule::Illegal("nothing of it is captured that could be given back");
+
+/// Where a worker acts: it need not wait for a backoff to end, and its call's answer tells what happened.
+pub(super) const AT_WORK: OperatorRules = OperatorRules {
+    retry_requested: STAY,
+    inquiry_requested: Rule::Illegal("a call is due or under way, and its answer tells; retry makes it now"),
+    resolution_proposed: NO_REVIEW,
+    refund_proposed: NO_REFUND_YET,
+    proposal_withdrawn: NO_PROPOSAL,
+    resolved_succeeded: NO_REVIEW,
+    resolved_failed: NO_REVIEW,
+    resolved_canceled: NO_REVIEW,
+};
+/// Where nothing has been sent to the PSP yet.
+pub(super) const AT_THE_START: OperatorRules = OperatorRules {
+    inquiry_requested: Rule::Illegal("nothing was sent to the PSP that it could be asked about"),
+    ..AT_WORK
+};
+/// Where the PSP is being asked already.
+pub(super) const ASKING: OperatorRules =
+    OperatorRules { inquiry_requested: Rule::Illegal("the PSP is being asked already; retry asks it now"), ..AT_WORK };
+/// Where somebody's news is awaited that may have got lost.
+pub(super) const AWAITING: OperatorRules =
+    OperatorRules { retry_requested: NO_BACKOFF, inquiry_requested: to(State::Reconciling), ..AT_WORK };
+/// Where the money is reserved.
+pub(super) const HOLDING: OperatorRules = OperatorRules {
+    retry_requested: NO_BACKOFF,
+    // Asking would put off the deadline, and the authorization might lapse before it is voided.
+    inquiry_requested: Rule::Illegal("the money is reserved, and the PSP tells when that changes"),
+    ..AT_WORK
+};
+/// Where the payment has ended without its money.
+pub(super) const OVER: OperatorRules = OperatorRules {
+    retry_requested: Rule::Illegal("the payment has ended"),
+    inquiry_requested: Rule::Illegal("the payment has ended; what the PSP tells later still counts"),
+    ..AT_WORK
+};
+/// Where a person decides.
+pub(super) const REVIEWED: OperatorRules = OperatorRules {
+    retry_requested: NO_BACKOFF,
+    inquiry_requested: Rule::Illegal("a redrive asks the PSP, and goes on by what it says"),
+    resolution_proposed: STAY,
+    refund_proposed: Rule::Illegal("what became of its money is being found out; try again when that is known"),
+    proposal_withdrawn: STAY,
+    resolved_succeeded: to(Succeeded),
+    resolved_failed: to(Failed),
+    resolved_canceled: to(Canceled),
 };

@@ -10,10 +10,12 @@ use State::{
 };
 
 use super::activities_v1::{self, DAY, HOUR};
-use super::charge_v1_rules::{NO_ATTEMPT, NO_DEADLINE, NOT_ENDED, STAY, retry, to};
+use super::charge_v1_rules::{
+    ASKING, AT_THE_START, AT_WORK, AWAITING, NO_ATTEMPT, NO_DEADLINE, NOT_ENDED, OVER, REVIEWED, STAY, retry, to,
+};
 use super::{
-    Activity, AttemptRules, Definition, ErrorClass, Kind, NewsRules, RefundRules, RequestRules, Rule, State, StateKind,
-    StateRow,
+    Activity, AttemptRules, Definition, ErrorClass, Kind, NewsRules, OperatorRules, RefundRules, RequestRules, Rule,
+    State, StateKind, StateRow,
 };
 
 const NOT_OF_A_REFUND: Rule = Rule::Illegal("a refund takes no money, so this cannot be about one");
@@ -52,6 +54,10 @@ const NO_REFUNDS: RefundRules = RefundRules {
     updated: Rule::Illegal("a refund has no refunds"),
 };
 
+const WORKING: OperatorRules = OperatorRules { refund_proposed: Rule::Illegal("a refund has no refunds"), ..AT_WORK };
+
+const ENDED: OperatorRules = OperatorRules { refund_proposed: WORKING.refund_proposed, ..OVER };
+
 const CREATED: StateRow = StateRow {
     state: Created,
     kind: StateKind::Works(Activity::Refund),
@@ -61,6 +67,7 @@ const CREATED: StateRow = StateRow {
     news: OPEN_NEWS,
     request: REQUESTS,
     refunds: NO_REFUNDS,
+    operator: OperatorRules { inquiry_requested: AT_THE_START.inquiry_requested, ..WORKING },
 };
 
 const REFUNDING: StateRow = StateRow {
@@ -80,6 +87,7 @@ const REFUNDING: StateRow = StateRow {
     news: OPEN_NEWS,
     request: REQUESTS,
     refunds: NO_REFUNDS,
+    operator: WORKING,
 };
 
 const AWAITING_WEBHOOK: StateRow = StateRow {
@@ -91,6 +99,7 @@ const AWAITING_WEBHOOK: StateRow = StateRow {
     news: NewsRules { accepted: Rule::Stale("the PSP has already accepted it"), ..OPEN_NEWS },
     request: RequestRules { deadline_passed: to(Reconciling), ..REQUESTS },
     refunds: NO_REFUNDS,
+    operator: OperatorRules { refund_proposed: WORKING.refund_proposed, ..AWAITING },
 };
 
 const RECONCILING: StateRow = StateRow {
@@ -111,6 +120,7 @@ const RECONCILING: StateRow = StateRow {
     news: OPEN_NEWS,
     request: REQUESTS,
     refunds: NO_REFUNDS,
+    operator: OperatorRules { refund_proposed: WORKING.refund_proposed, ..ASKING },
 };
 
 const SUCCEEDED: StateRow = StateRow {
@@ -128,6 +138,7 @@ const SUCCEEDED: StateRow = StateRow {
     },
     request: ENDED_REQUESTS,
     refunds: NO_REFUNDS,
+    operator: ENDED,
 };
 
 const FAILED: StateRow = StateRow {
@@ -145,12 +156,13 @@ const FAILED: StateRow = StateRow {
     },
     request: ENDED_REQUESTS,
     refunds: NO_REFUNDS,
+    operator: ENDED,
 };
 
 const IN_REVIEW: StateRow = StateRow {
     state: InReview,
     kind: StateKind::Waits { deadline_ms: DAY, meaning: "nobody has decided: alert again" },
-    operators: "A person decides: read the dead letter, then redrive. The PSP's news still counts as evidence.",
+    operators: "A person decides: read the dead letter, then redrive, or resolve it with a second person. The PSP's news still counts.",
     attempt: NO_ATTEMPT,
     news: NewsRules {
         accepted: Rule::Stale("the review waits for an outcome, not for a receipt"),
@@ -159,12 +171,13 @@ const IN_REVIEW: StateRow = StateRow {
     },
     request: RequestRules { deadline_passed: STAY, redriven: to(Reconciling), ..REQUESTS },
     refunds: NO_REFUNDS,
+    operator: OperatorRules { refund_proposed: WORKING.refund_proposed, resolved_canceled: NO_CANCEL, ..REVIEWED },
 };
 
 pub(super) const DEFINITION: Definition = Definition {
     kind: Kind::Refund,
     version: 1,
-    digest: "77f63d00efb47d7ed25c5001abb7fdb38bd8a6fd98093681e56d64aeaa6df6d7",
+    digest: "e53010931aa4fab47502bb45879db1b9050e5036e78b320d0f1659153a8c473e",
     states: [
         CREATED,
         StateRow::outside(Authorizing),

@@ -135,6 +135,28 @@ pub struct RefundRules {
     pub updated: Rule,
 }
 
+/// What operators may do. Acts that a client may do as well (cancel, refund) are with those of clients; what they write
+/// down is allowed everywhere.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorRules {
+    /// The backoff is to end now.
+    pub retry_requested: Rule,
+    /// The PSP is to be asked now.
+    pub inquiry_requested: Rule,
+    /// A first person says how it ended.
+    pub resolution_proposed: Rule,
+    /// A first person wants money given back.
+    pub refund_proposed: Rule,
+    /// A proposal is taken back.
+    pub proposal_withdrawn: Rule,
+    /// Two persons say that it succeeded.
+    pub resolved_succeeded: Rule,
+    /// Two persons say that it failed.
+    pub resolved_failed: Rule,
+    /// Two persons say that it is canceled.
+    pub resolved_canceled: Rule,
+}
+
 /// One state and everything that can happen in it. A field per event: no pair can be missing or written twice.
 #[derive(Clone, Copy, Debug)]
 pub struct StateRow {
@@ -152,10 +174,15 @@ pub struct StateRow {
     pub request: RequestRules,
     /// Rules for refunds.
     pub refunds: RefundRules,
+    /// Rules for operators' acts.
+    pub operator: OperatorRules,
 }
 
 /// The same in every state, so no row has a field for it.
 const STARTED_ONCE: Rule = Rule::Illegal("a payment starts once");
+
+/// Likewise: whoever knows something of a payment may write it down.
+const NOTED: Rule = Rule::Move(Next::Stay);
 
 impl StateRow {
     /// The row of a state that payments of this kind never come to.
@@ -198,6 +225,16 @@ impl StateRow {
                 redriven: NEVER,
             },
             refunds: RefundRules { requested: NEVER, updated: NEVER },
+            operator: OperatorRules {
+                retry_requested: NEVER,
+                inquiry_requested: NEVER,
+                resolution_proposed: NEVER,
+                refund_proposed: NEVER,
+                proposal_withdrawn: NEVER,
+                resolved_succeeded: NEVER,
+                resolved_failed: NEVER,
+                resolved_canceled: NEVER,
+            },
         }
     }
 
@@ -245,6 +282,15 @@ impl StateRow {
             EventKind::Redriven => &self.request.redriven,
             EventKind::RefundRequested => &self.refunds.requested,
             EventKind::RefundUpdated => &self.refunds.updated,
+            EventKind::RetryRequested => &self.operator.retry_requested,
+            EventKind::InquiryRequested => &self.operator.inquiry_requested,
+            EventKind::Noted => &NOTED,
+            EventKind::ResolutionProposed => &self.operator.resolution_proposed,
+            EventKind::RefundProposed => &self.operator.refund_proposed,
+            EventKind::ProposalWithdrawn => &self.operator.proposal_withdrawn,
+            EventKind::ResolvedSucceeded => &self.operator.resolved_succeeded,
+            EventKind::ResolvedFailed => &self.operator.resolved_failed,
+            EventKind::ResolvedCanceled => &self.operator.resolved_canceled,
         }
     }
 }

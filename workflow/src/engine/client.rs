@@ -143,7 +143,7 @@ impl Engine {
             let id = PaymentId::new_refund(now, self.random_pair());
             let amount_minor = refund.amount.map_or_else(|| before.refundable_minor(), Amount::minor);
             let money = Money { amount_minor, currency: before.currency };
-            let event = Event::RefundRequested { refund: id, money };
+            let event = Event::RefundRequested { refund: id, money, approval: None };
             let occurrence = Occurrence { event, actor: actor.clone(), payload_hash: None };
             let illegal = |why| EngineError::Illegal { state: before.state, why };
             let step = match self.decide(&before, &occurrence, now)? {
@@ -289,6 +289,7 @@ fn created(charge: Charge, merchant_id: MerchantId, id: PaymentId, now: Timestam
         amount_refunded_minor: 0,
         amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
+        proposal: None,
         failure: None,
         next_action: None,
         action_result: None,
@@ -301,7 +302,7 @@ fn created(charge: Charge, merchant_id: MerchantId, id: PaymentId, now: Timestam
 }
 
 /// A refund nobody has worked on yet. What goes to the PSP is decided here once, whatever becomes of the charge later.
-fn refund_of(charge: &Payment, amount: Amount, refund: &Refund, id: PaymentId, now: Timestamp) -> Payment {
+pub(super) fn refund_of(charge: &Payment, amount: Amount, refund: &Refund, id: PaymentId, now: Timestamp) -> Payment {
     let asked = Charge {
         psp: charge.psp.clone(),
         payment_method: charge.payment_method.clone(),

@@ -3,6 +3,8 @@
 //! A claim writes the intent (which call, under which key) before anything is called. A report that leads straight to
 //! the next activity claims it in the same transaction.
 
+use std::collections::HashSet;
+
 use jiff::SignedDuration;
 
 use super::{Engine, EngineError, MAX_CONFLICTS, known};
@@ -34,7 +36,7 @@ pub struct Lease {
 pub enum Claimed {
     /// There is work to do.
     Work(Box<Lease>),
-    /// There is nothing to do: nothing is due now.
+    /// There is nothing to do: nothing is due now, or its PSP account is paused.
     Idle,
     /// Somebody else has it in hand, until then at most.
     Held(jiff::Timestamp),
@@ -82,6 +84,7 @@ impl Engine {
         let keeper = wake.timekeeper();
         let mut timed_out = wake.task.filter(|task| task.timed_out).map(|task| task.state);
         let mut known = wake.snapshot.map(|payment| *payment);
+        let paused = self.paused().await?;
         for _ in 0..MAX_CONFLICTS {
             let payment = match known.take() {
                 Some(payment) => payment,
@@ -91,7 +94,7 @@ impl Engine {
                 },
             };
             let steps = match timed_out.map(|state| self.told(&payment, state)) {
-                None | Some(Told::InTime) => self.due_steps(&payment, worker, keeper)?,
+                None | Some(Told::InTime) => self.due_steps(&payment, worker, keeper, &paused)?,
                 Some(Told::Early(at)) => return Ok(Claimed::Early(at)),
                 Some(Told::Late(step)) => Some(vec![*step]),
             };
@@ -130,7 +133,13 @@ impl Engine {
     }
 
     /// The step or two that a payment is due for now.
-    fn due_steps(&self, payment: &Payment, worker: &str, keeper: Timekeeper) -> Result<Option<Vec<Step>>, EngineError> {
+    fn due_steps(
+        &self,
+        payment: &Payment,
+        worker: &str,
+        keeper: Timekeeper,
+        paused: &HashSet<String>,
+    ) -> Result<Option<Vec<Step>>, EngineError> {
         let now = self.now();
         if !payment.is_due(now) {
             return Ok(None);
@@ -139,6 +148,9 @@ impl Engine {
             let detail = "the lease ran out before the worker reported".to_owned();
             Occurrence::by_clock(Event::Unknown { why: Unknown::WorkerLost, detail }, keeper)
         } else if payment.activity().is_some() {
+            if paused.contains(&payment.psp) {
+                return Ok(None);
+            }
             self.intent(payment, worker)?
         } else {
             Occurrence::by_clock(Event::DeadlinePassed {}, keeper)
@@ -149,16 +161,17 @@ impl Engine {
         };
         let mut steps = vec![first];
         if !matches!(occurrence.event, Event::AttemptStarted { .. }) {
-            self.go_on(&mut steps, worker)?;
+            self.go_on(&mut steps, worker, paused)?;
         }
         Ok(Some(steps))
     }
 
     /// Adds the claim of the activity that the last step made due, if it did.
-    fn go_on(&self, steps: &mut Vec<Step>, worker: &str) -> Result<(), EngineError> {
+    fn go_on(&self, steps: &mut Vec<Step>, worker: &str, paused: &HashSet<String>) -> Result<(), EngineError> {
         let Some(payment) = steps.last().map(|step| &step.payment) else { return Ok(()) };
         let now = self.now();
-        if payment.is_leased() || !payment.is_due(now) || payment.activity().is_none() {
+        if payment.is_leased() || !payment.is_due(now) || payment.activity().is_none() || paused.contains(&payment.psp)
+        {
             return Ok(());
         }
         let intent = self.intent(payment, worker)?;
@@ -212,14 +225,16 @@ impl Engine {
     ) -> Result<Reported, EngineError> {
         let occurrence = Occurrence { event, actor: Actor::Worker(lease.worker.clone()), payload_hash };
         let mut payment = lease.payment;
+        // A report must not fail for want of this: where it is not known, another one claims what follows.
+        let paused = self.paused().await.ok();
         for _ in 0..MAX_CONFLICTS {
             let now = self.now();
             let mut steps = match self.decide(&payment, &occurrence, now)? {
                 Decision::Record(step) => vec![*step],
                 Decision::Illegal(why) => return Err(EngineError::Illegal { state: payment.state, why }),
             };
-            if then == Then::GoOn {
-                self.go_on(&mut steps, &lease.worker)?;
+            if let (Then::GoOn, Some(paused)) = (then, &paused) {
+                self.go_on(&mut steps, &lease.worker, paused)?;
             }
             let next = lease_of(&steps, &lease.worker);
             let Some(after) = steps.last().map(|step| step.payment.clone()) else { break };

@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "the fields are columns; the migrations explain them")]
 
 pub mod execution;
+pub mod operators;
 pub mod outbound;
 
 use std::fmt::Display;
@@ -66,6 +67,7 @@ pub struct PaymentRow {
     pub refund_of: Option<Uuid>,
     pub refund_of_reference: Option<String>,
     pub refund_reason: Option<String>,
+    pub proposal: Option<String>,
     pub updated_at_us: i64,
 }
 
@@ -114,6 +116,7 @@ impl TryFrom<PaymentRow> for Payment {
             doubt: row.doubt.map(|text| of.parsed("doubt", &text)).transpose()?,
             route: row.route.map(|text| of.json("route", &text)).transpose()?.unwrap_or_default(),
             refunds: row.refunds.map(|text| of.json("refunds", &text)).transpose()?.unwrap_or_default(),
+            proposal: row.proposal.map(|text| of.json("proposal", &text)).transpose()?,
             updated_at: of.instant("updated_at_us", row.updated_at_us)?,
         })
     }

@@ -15,8 +15,10 @@ use crate::definition::State;
 use crate::history::{Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
 use crate::payment::Payment;
+use crate::port::audit::AuditLog;
 use crate::port::executions::Executions;
 use crate::port::outbound::Outbound;
+use crate::port::pauses::Pauses;
 
 pub use keys::{ApiKey, Mode, Rotation, Scope, Scopes};
 pub use letters::{
@@ -143,7 +145,7 @@ pub struct Due {
 
 /// The database of payments, and of what merchants and clocks outside are told of them.
 #[async_trait]
-pub trait Store: Outbound + Executions + Send + Sync {
+pub trait Store: AuditLog + Executions + Outbound + Pauses + Send + Sync {
     /// Stores payments, each with its first row and its request; all or nothing per element.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ fn payment() -> Payment {
         amount_refunded_minor: 0,
         amount_refund_pending_minor: 0,
         refunds: Refunds::default(),
+        proposal: None,
         failure: None,
         next_action: None,
         action_result: None,

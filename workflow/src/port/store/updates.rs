@@ -5,6 +5,7 @@ use crate::decide::DeadLetter;
 use crate::history::HistoryRow;
 use crate::notification::Notification;
 use crate::payment::Payment;
+use crate::port::audit::AuditEntry;
 
 /// What caused an update, when it has to be remembered in the same transaction and must not happen twice.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +16,8 @@ pub enum Origin {
     Webhook(WebhookEvent),
     /// A client's request: its key and answer are kept.
     Request(RequestRecord),
+    /// An operator's act: its entry in the audit log. (That an act does not happen twice, its payment's `seq` sees to.)
+    Act(AuditEntry),
 }
 
 /// A refund that begins in the transaction that moves its charge.
