@@ -177,6 +177,26 @@ mod tests {
     }
 
     #[test]
+    fn a_passed_time_is_told_with_whose_clock_it_was() {
+        for (actor, whose) in
+            [("clock:database", "by the database's time"), ("clock:step_functions", "by Step Functions")]
+        {
+            let fact = Fact {
+                at: jiff::Timestamp::UNIX_EPOCH,
+                event: EventKind::DeadlinePassed,
+                actor: actor.to_owned(),
+                from: None,
+                to: crate::definition::State::Reconciling,
+                attempt: 0,
+                verdict: Verdict::Applied,
+                data: serde_json::json!({}),
+                payload_hash: None,
+            };
+            assert_eq!(tell_row(&fact), whose);
+        }
+    }
+
+    #[test]
     fn a_duration_is_written_in_the_unit_people_would_use() {
         let written: Vec<String> =
             [0, 740, 12_500, 200_000, 7_500_000, 561_600_000].into_iter().map(duration).collect();
