@@ -2,6 +2,7 @@
 //!
 //! Not here: the workflow. The updates stored here need not make sense to it.
 
+mod access;
 mod faults;
 mod filters;
 mod history;
@@ -10,6 +11,7 @@ mod letters;
 mod lists;
 mod operators;
 mod outbound;
+mod overview;
 mod payments;
 mod poison;
 pub(crate) mod schema;
