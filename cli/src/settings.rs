@@ -6,6 +6,7 @@
 pub mod accounts;
 mod kinds;
 mod meaning;
+mod ops;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use accounts::Merchant;
 use activities::gateway::accounts::{self as psp_accounts, Account};
 pub use kinds::{DatabasePooler, LogFormat, QueueKind};
+pub use ops::OpsKnobs;
 pub use webhooks::WebhookKnobs;
 
 /// Settings as given on the command line or in the environment. Every one may also stand in the file, under the same
@@ -126,6 +128,10 @@ pub struct Knobs {
     #[command(flatten)]
     #[serde(flatten)]
     pub webhooks: WebhookKnobs,
+    /// The operators' pages.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub ops: OpsKnobs,
     /// What to log, for example info or fincore=debug,warn
     #[arg(long, global = true, env = "FINCORE_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,6 +204,12 @@ pub struct Settings {
     pub allow_loopback_endpoints: bool,
     /// Days for which events and the log of their deliveries are kept.
     pub webhook_retention_days: u32,
+    /// Whether the cookies of the operators' pages travel over TLS alone.
+    pub ops_secure_cookies: bool,
+    /// Proxies in front, addresses and networks separated by commas.
+    pub ops_trusted_proxies: String,
+    /// Where they say who it is, if they do the log-in.
+    pub ops_user_header: Option<String>,
     /// What to log.
     pub log: String,
     /// How to log.
@@ -237,6 +249,9 @@ impl Default for Settings {
             deliver_webhooks: true,
             allow_loopback_endpoints: false,
             webhook_retention_days: 30,
+            ops_secure_cookies: true,
+            ops_trusted_proxies: String::new(),
+            ops_user_header: None,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -297,6 +312,7 @@ impl Settings {
         if self.alert_webhook_url.is_some() != self.alert_webhook_secret.is_some() {
             bail!("alert_webhook_url and alert_webhook_secret go together: set both or none");
         }
+        self.ops()?;
         accounts::check(&self.psp, &self.fallback_psps, &self.psps, &self.merchants)
     }
 }
