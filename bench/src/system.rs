@@ -7,7 +7,7 @@ use activities::gateway::accounts::Purpose;
 use activities::psps::Psps;
 use anyhow::Context;
 
-use fincore::app::{self, Schema, Workers};
+use fincore::app::{self, Schema, Serving, Workers};
 use fincore::settings::Settings;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::{ExposeSecret, SecretString};
@@ -16,7 +16,6 @@ use workflow::engine::Engine;
 use workflow::ids::{ApiKeyId, MerchantId};
 use workflow::port::clock::{Clock, Random, SystemClock, SystemRandom};
 use workflow::port::store::Mode;
-use workflow::shared::Shared;
 
 use crate::observed::{Counters, Ends, Observed};
 
@@ -39,7 +38,8 @@ impl System {
         metrics: PrometheusHandle,
     ) -> anyhow::Result<Arc<Self>> {
         let (counters, ends) = (Arc::new(Counters::default()), Arc::new(Ends::default()));
-        let store = app::open_store(&settings, Schema::Migrate).await?;
+        let database = app::open(&settings, Schema::Migrate).await?;
+        let store = Arc::clone(&database.store);
         let (secret, merchant) = key(store.as_ref()).await?;
         let observed = Observed { store, counters: Arc::clone(&counters), ends: Arc::clone(&ends) };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -57,7 +57,7 @@ impl System {
         }
         let system =
             Self { address, secret, merchant, engine: Arc::clone(&engine), counters, ends, stop: stop.clone() };
-        tokio::spawn(serve(listener, engine, psps, settings, metrics, shared, stop));
+        tokio::spawn(serve(Serving { listener, engine, database, metrics, shared, stop }, psps, settings));
         Ok(Arc::new(system))
     }
 
@@ -77,16 +77,8 @@ impl System {
     }
 }
 
-async fn serve(
-    listener: tokio::net::TcpListener,
-    engine: Arc<Engine>,
-    psps: Arc<Psps>,
-    settings: Settings,
-    metrics: PrometheusHandle,
-    shared: Shared,
-    stop: CancellationToken,
-) {
-    let served = app::serve_api(listener, engine, &psps, &settings, metrics, shared, stop).await;
+async fn serve(serving: Serving, psps: Arc<Psps>, settings: Settings) {
+    let served = app::serve_api(serving, &psps, &settings).await;
     if let Err(error) = served.context("the API ended") {
         eprintln!("{error:#}");
     }

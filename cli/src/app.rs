@@ -23,6 +23,8 @@ use workflow::engine::Engine;
 use workflow::local_queue::{LocalQueue, NoQueue};
 use workflow::port::alert::Alerter;
 use workflow::port::clock::{Clock, SystemRandom};
+use workflow::port::operators::Operators;
+use workflow::port::overview::Overview;
 use workflow::port::queue::Queue;
 use workflow::port::store::Store;
 use workflow::shared::{Memory, Shared};
@@ -54,11 +56,42 @@ pub enum Schema {
     Expect,
 }
 
-/// Opens the database.
+/// The database, by what each part of the program needs of it.
+#[derive(Clone)]
+pub struct Database {
+    /// Payments, and what is told of them.
+    pub store: Arc<dyn Store>,
+    /// Who operates.
+    pub operators: Arc<dyn Operators>,
+    /// What operators read across all merchants.
+    pub overview: Arc<dyn Overview>,
+}
+
+impl Database {
+    async fn checked<T: Store + Operators + Overview + 'static>(store: T) -> anyhow::Result<Self> {
+        store.check().await?;
+        let store = Arc::new(store);
+        Ok(Self {
+            operators: Arc::clone(&store) as Arc<dyn Operators>,
+            overview: Arc::clone(&store) as Arc<dyn Overview>,
+            store,
+        })
+    }
+}
+
+/// Opens the database for what concerns payments.
 ///
 /// # Errors
 /// It cannot be reached, or its schema is not the one this program was built for; says what to do.
 pub async fn open_store(settings: &Settings, schema: Schema) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(open(settings, schema).await?.store)
+}
+
+/// Opens the database.
+///
+/// # Errors
+/// It cannot be reached, or its schema is not the one this program was built for; says what to do.
+pub async fn open(settings: &Settings, schema: Schema) -> anyhow::Result<Database> {
     let url = settings.database_url.expose_secret();
     if settings.uses_postgres() {
         let mut options = PostgresOptions::new(url.to_owned(), settings.database_connections);
@@ -67,7 +100,7 @@ pub async fn open_store(settings: &Settings, schema: Schema) -> anyhow::Result<A
         if schema == Schema::Migrate {
             store.migrate().await.context("cannot migrate PostgreSQL")?;
         }
-        return checked(Arc::new(store)).await;
+        return Database::checked(store).await;
     }
     let path = url.strip_prefix("sqlite:").with_context(|| {
         "database_url must begin with sqlite: (then a path) or postgres:// (then host and database)".to_owned()
@@ -79,12 +112,7 @@ pub async fn open_store(settings: &Settings, schema: Schema) -> anyhow::Result<A
     if schema == Schema::Migrate {
         store.migrate().await.context("cannot migrate SQLite")?;
     }
-    checked(Arc::new(store)).await
-}
-
-async fn checked(store: Arc<dyn Store>) -> anyhow::Result<Arc<dyn Store>> {
-    store.check().await?;
-    Ok(store)
+    Database::checked(store).await
 }
 
 /// The queue of the settings, between the engine and the workers.
@@ -247,19 +275,37 @@ pub async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}: choose another with --listen (port 0 takes any)"))
 }
 
-/// Serves the API until told to stop, then lets requests in hand finish.
+/// What is served, and what it is made of.
+pub struct Serving {
+    /// Where.
+    pub listener: TcpListener,
+    /// The mover of payments.
+    pub engine: Arc<Engine>,
+    /// The database.
+    pub database: Database,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+    /// The fast state.
+    pub shared: Shared,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+/// Serves the API and the operators' pages until told to stop, then lets requests in hand finish.
 ///
 /// # Errors
-/// The listener broke.
-pub async fn serve_api(
-    listener: TcpListener,
-    engine: Arc<Engine>,
-    psps: &Psps,
-    settings: &Settings,
-    metrics: PrometheusHandle,
-    shared: Shared,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+/// The settings cannot be used; says which.
+pub async fn serve_api(serving: Serving, psps: &Psps, settings: &Settings) -> anyhow::Result<()> {
+    let Serving { listener, engine, database, metrics, shared, stop } = serving;
+    let accounts = psp_accounts(settings);
+    let pages = ops::router(ops::OpsState {
+        engine: Arc::clone(&engine),
+        operators: database.operators,
+        overview: database.overview,
+        breakers: Arc::clone(&shared.breakers),
+        psps: accounts.keys().cloned().collect(),
+        config: settings.ops()?,
+    });
     let state = api::ApiState {
         engine,
         gateways: Arc::new(psps.gateways()),
@@ -268,7 +314,7 @@ pub async fn serve_api(
             docs_url: settings.docs_url.clone(),
             rate_limit: settings.rate_limit(),
             webhook_reach: settings.webhook_reach(),
-            psp_modes: psp_accounts(settings)
+            psp_modes: accounts
                 .iter()
                 .map(|(name, account)| Ok((name.clone(), account.mode(name)?)))
                 .collect::<anyhow::Result<_>>()?,
@@ -277,8 +323,9 @@ pub async fn serve_api(
         shared,
         stop: stop.clone(),
     };
+    let router = pages.fallback_service(api::router(state));
     tokio::select! {
-        () = http::serve(listener, api::router(state), stop.clone()) => Ok(()),
+        () = http::serve(listener, router, stop.clone()) => Ok(()),
         // A client that keeps its connection open must not keep the process: after the drain time it is cut off.
         () = async { stop.cancelled().await; tokio::time::sleep(settings.drain_timeout()).await } => Ok(()),
     }

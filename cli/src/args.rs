@@ -2,7 +2,9 @@
 
 pub(crate) mod dlq;
 pub(crate) mod keys;
+pub(crate) mod list;
 pub(crate) mod operate;
+pub(crate) mod operators;
 
 use clap::{Parser, Subcommand};
 
@@ -70,6 +72,13 @@ pub(crate) enum Command {
     /// API keys: create, list, revoke, rotate
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// List payments of all merchants, by what they have in common
+    List(list::List),
+    /// Count payments by state, with the age of the oldest, and how the latest ones ended
+    Stats(list::Stats),
+    /// People who operate: add, list, disable, give another password
+    #[command(subcommand)]
+    Operators(operators::Operators),
 }
 
 impl Default for Command {

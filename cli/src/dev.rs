@@ -16,19 +16,21 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use workflow::engine::Engine;
 use workflow::port::clock::{Clock, SystemClock};
+use workflow::port::operators::{Operators, Role};
 use workflow::port::store::Store;
-use workflow::shared::Shared;
 
-use crate::app::{self, Schema, Workers};
+use crate::app::{self, Database, Schema, Serving, Workers};
 use crate::args::Dev;
 use crate::settings::{Knobs, Settings};
-use crate::{keys, serve, telemetry};
+use crate::{keys, operators, serve, telemetry};
 
 /// The sandbox's credentials. They open nothing but a program on this machine.
 pub(crate) const SANDBOX_KEY: &str = "sk_test_sandbox_of_this_machine";
 pub(crate) const SANDBOX_WEBHOOK_SECRET: &str = "whsec_sandbox_of_this_machine_only";
+
+/// Who operates in development.
+const OPERATOR: &str = "dev";
 
 /// Where dev keeps its files, unless told otherwise.
 const DATA: &str = ".fincore";
@@ -37,6 +39,7 @@ const DATA: &str = ".fincore";
 pub(crate) struct System {
     pub(crate) address: SocketAddr,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) operators: Arc<dyn Operators>,
     pub(crate) sandbox: Arc<Sandbox>,
     stop: CancellationToken,
     running: Vec<JoinHandle<anyhow::Result<()>>>,
@@ -72,11 +75,15 @@ impl System {
         settings.stripe_webhook_secret = SANDBOX_WEBHOOK_SECRET.into();
         let shared = app::shared(&settings, Workers::Here, &clock)?;
         let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock, &shared)?;
-        let store = app::open_store(&settings, Schema::Migrate).await?;
+        // What is in front speaks no TLS: this is one machine.
+        settings.ops_secure_cookies = false;
+        let database = app::open(&settings, Schema::Migrate).await?;
+        let Database { store, operators, .. } = database.clone();
         let queue = app::queue(&settings, Workers::Here).await;
         let engine = app::engine(Arc::clone(&store), queue, &psps, clock, &shared, &settings)?;
-        let running = run(engine, psps, listener, settings, metrics, shared, &stop)?;
-        Ok(Self { address, store, sandbox: Arc::new(sandbox), stop, running })
+        let serving = Serving { listener, engine, database, metrics, shared, stop: stop.clone() };
+        let running = run(serving, psps, settings)?;
+        Ok(Self { address, store, operators, sandbox: Arc::new(sandbox), stop, running })
     }
 
     /// Waits until told to stop, and until everything has.
@@ -95,27 +102,17 @@ impl System {
     }
 }
 
-fn run(
-    engine: Arc<Engine>,
-    psps: Arc<Psps>,
-    listener: TcpListener,
-    settings: Settings,
-    metrics: PrometheusHandle,
-    shared: Shared,
-    stop: &CancellationToken,
-) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
+fn run(serving: Serving, psps: Arc<Psps>, settings: Settings) -> anyhow::Result<Vec<JoinHandle<anyhow::Result<()>>>> {
+    let (engine, stop) = (Arc::clone(&serving.engine), serving.stop.clone());
     let worker = app::worker(Arc::clone(&engine), Arc::clone(&psps), &settings, Workers::Here)?;
-    let delivering = app::deliver(app::deliverer(&engine, &settings)?, stop);
-    let (worker_stop, api_stop) = (stop.clone(), stop.clone());
+    let delivering = app::deliver(app::deliverer(&engine, &settings)?, &stop);
     Ok(vec![
         tokio::spawn(async move { Ok(delivering.await?) }),
         tokio::spawn(async move {
-            worker.run(worker_stop).await;
+            worker.run(stop).await;
             Ok(())
         }),
-        tokio::spawn(
-            async move { app::serve_api(listener, engine, &psps, &settings, metrics, shared, api_stop).await },
-        ),
+        tokio::spawn(async move { app::serve_api(serving, &psps, &settings).await }),
     ])
 }
 
@@ -147,7 +144,8 @@ pub(crate) async fn run_dev(knobs: &Knobs, dev: &Dev) -> anyhow::Result<ExitCode
     };
     let system = System::start(parts).await?;
     let key = development_key(&system.store, &data.join("api-key")).await?;
-    welcome(&system, &key, &settings, &data);
+    let password = development_operator(&system.operators, &data.join("operator-password")).await?;
+    welcome(&system, &key, &password, &settings, &data);
     system.finish().await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -165,9 +163,24 @@ async fn development_key(store: &Arc<dyn Store>, path: &Path) -> anyhow::Result<
     Ok(secret)
 }
 
-fn welcome(system: &System, key: &SecretString, settings: &Settings, data: &Path) {
+/// The operator `dev`, with the password of the last run while it still opens this database, else with a new one.
+async fn development_operator(store: &Arc<dyn Operators>, path: &Path) -> anyhow::Result<SecretString> {
+    let kept = std::fs::read_to_string(path).ok().map(|text| SecretString::from(text.trim().to_owned()));
+    let known = store.operator(OPERATOR).await?;
+    if let (Some(kept), Some(known)) = (&kept, &known)
+        && ops::password::compare(kept, known.password_hash.as_ref()) == ops::password::Match::Yes
+    {
+        return Ok(kept.clone());
+    }
+    let password = ops::password::made_up();
+    operators::set(store, OPERATOR, Role::Operator, &password).await?;
+    std::fs::write(path, password.expose_secret()).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(password)
+}
+
+fn welcome(system: &System, key: &SecretString, password: &SecretString, settings: &Settings, data: &Path) {
     let (api, sandbox) = (system.address, system.sandbox.url());
-    let key = key.expose_secret();
+    let (key, password) = (key.expose_secret(), password.expose_secret());
     let database = settings.database_url.expose_secret();
     let database = if settings.uses_postgres() { "PostgreSQL" } else { database };
     println!(
@@ -176,6 +189,7 @@ FinCore {version} is running.
 
   API          http://{api}   as a page: http://{api}/docs
   API key      {key}
+  operations   http://{api}/ops   log in as {OPERATOR} with {password}
   database     {database}
   sandbox PSP  {sandbox}/sandbox   what it can do; its books: {sandbox}/sandbox/ledger
   files        {data}

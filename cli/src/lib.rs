@@ -13,13 +13,16 @@ mod dlq;
 mod explain;
 mod http;
 mod keys;
+mod list;
 mod migrate;
 mod operate;
+mod operators;
 mod psp;
 mod sandbox_psp;
 mod serve;
 pub mod settings;
 mod show;
+mod stats;
 pub mod telemetry;
 mod verify;
 mod watch;
@@ -76,5 +79,8 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Verify => verify::run(&args.knobs).await,
         Command::Dlq(dlq) => dlq::run(&args.knobs, &dlq).await,
         Command::Keys(keys) => keys::run(&args.knobs, &keys).await,
+        Command::List(list) => list::run(&args.knobs, &list).await,
+        Command::Stats(stats) => stats::run(&args.knobs, &stats).await,
+        Command::Operators(operators) => operators::run(&args.knobs, &operators).await,
     }
 }

@@ -7,7 +7,7 @@ use activities::gateway::accounts::Purpose;
 use tokio_util::sync::CancellationToken;
 use workflow::port::clock::{Clock, SystemClock};
 
-use crate::app::{self, Schema, Workers};
+use crate::app::{self, Schema, Serving, Workers};
 use crate::args::{Serve, Work};
 use crate::settings::{Knobs, QueueKind, Settings};
 use crate::telemetry;
@@ -24,10 +24,10 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     let workers = if serve.with_worker { Workers::Here } else { Workers::Elsewhere };
     let shared = app::shared(&settings, workers, &clock)?;
     let psps = app::psps(&settings, Purpose::CallsAndWebhooks, &clock, &shared)?;
-    let store = app::open_store(&settings, Schema::Expect).await?;
+    let database = app::open(&settings, Schema::Expect).await?;
     let listener = app::listen(settings.listen).await?;
     let queue = app::queue(&settings, workers).await;
-    let engine = app::engine(store, queue, &psps, clock, &shared, &settings)?;
+    let engine = app::engine(Arc::clone(&database.store), queue, &psps, clock, &shared, &settings)?;
     let stop = stop_when_asked();
     let delivering = app::deliver(app::deliverer(&engine, &settings)?, &stop);
     tracing::info!(address = %listener.local_addr()?, worker = serve.with_worker, "serving");
@@ -38,7 +38,8 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     } else {
         None
     };
-    app::serve_api(listener, Arc::clone(&engine), &psps, &settings, metrics, shared, stop).await?;
+    let serving = Serving { listener, engine: Arc::clone(&engine), database, metrics, shared, stop };
+    app::serve_api(serving, &psps, &settings).await?;
     if let Some(working) = working {
         working.await?;
     }

@@ -4,8 +4,10 @@
 //! its reason in `docs/CONFIGURATION.md`, which a test compares with this file.
 
 pub mod accounts;
+mod bounds;
 mod kinds;
 mod meaning;
+mod ops;
 mod timeouts;
 mod webhooks;
 
@@ -19,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use accounts::Merchant;
 use activities::gateway::accounts::{self as psp_accounts, Account};
+use bounds::{in_bounds, is_http};
 pub use kinds::{DatabasePooler, LogFormat, QueueKind, TimeoutsKind};
+pub use ops::OpsKnobs;
 pub use timeouts::TimeoutKnobs;
 pub use webhooks::WebhookKnobs;
 
@@ -132,6 +136,10 @@ pub struct Knobs {
     #[command(flatten)]
     #[serde(flatten)]
     pub webhooks: WebhookKnobs,
+    /// The operators' pages.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub ops: OpsKnobs,
     /// What to log, for example info or fincore=debug,warn
     #[arg(long, global = true, env = "FINCORE_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -208,6 +216,12 @@ pub struct Settings {
     pub allow_loopback_endpoints: bool,
     /// Days for which events and the log of their deliveries are kept.
     pub webhook_retention_days: u32,
+    /// Whether the cookies of the operators' pages travel over TLS alone.
+    pub ops_secure_cookies: bool,
+    /// Proxies in front, addresses and networks separated by commas.
+    pub ops_trusted_proxies: String,
+    /// Where they say who it is, if they do the log-in.
+    pub ops_user_header: Option<String>,
     /// What to log.
     pub log: String,
     /// How to log.
@@ -249,6 +263,9 @@ impl Default for Settings {
             deliver_webhooks: true,
             allow_loopback_endpoints: false,
             webhook_retention_days: 30,
+            ops_secure_cookies: true,
+            ops_trusted_proxies: String::new(),
+            ops_user_header: None,
             log: "info".into(),
             log_format: LogFormat::Text,
         }
@@ -310,19 +327,9 @@ impl Settings {
         if self.alert_webhook_url.is_some() != self.alert_webhook_secret.is_some() {
             bail!("alert_webhook_url and alert_webhook_secret go together: set both or none");
         }
+        self.ops()?;
         accounts::check(&self.psp, &self.fallback_psps, &self.psps, &self.merchants)
     }
-}
-
-fn is_http(url: &str) -> bool {
-    url.starts_with("https://") || url.starts_with("http://")
-}
-
-fn in_bounds(name: &str, value: u64, least: u64, most: u64) -> anyhow::Result<()> {
-    if !(least..=most).contains(&value) {
-        bail!("{name} is {value}, but must be from {least} to {most}");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

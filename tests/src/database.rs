@@ -14,6 +14,8 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
+use workflow::port::operators::Operators;
+use workflow::port::overview::Overview;
 use workflow::port::store::Store;
 use workflow_postgres::{Pooler, PostgresOptions, PostgresStore};
 use workflow_sqlite::{SqliteOptions, SqliteStore};
@@ -38,6 +40,14 @@ pub struct TestDatabase {
 enum Place {
     Postgres { server: Box<PgConnectOptions>, pooler: Option<Box<PgConnectOptions>>, name: String },
     Sqlite { folder: TempDir },
+}
+
+/// Who operates, and what they read across all merchants.
+pub struct Desk {
+    /// Who operates.
+    pub operators: Arc<dyn Operators>,
+    /// What they read.
+    pub overview: Arc<dyn Overview>,
 }
 
 /// Runs each test on each database: as `postgres::…` and `sqlite::…` of the module it stands in.
@@ -187,6 +197,20 @@ impl TestDatabase {
         match &self.place {
             Place::Postgres { .. } => Arc::new(self.open_postgres().await),
             Place::Sqlite { .. } => Arc::new(self.open_sqlite(None).await),
+        }
+    }
+
+    /// What operators' pages read, over the database as it is.
+    ///
+    /// # Panics
+    /// When the database cannot be opened.
+    pub async fn desk(&self) -> Desk {
+        fn both<T: Operators + Overview + 'static>(store: Arc<T>) -> Desk {
+            Desk { operators: Arc::clone(&store) as Arc<dyn Operators>, overview: store }
+        }
+        match &self.place {
+            Place::Postgres { .. } => both(Arc::new(self.open_postgres().await)),
+            Place::Sqlite { .. } => both(Arc::new(self.open_sqlite(None).await)),
         }
     }
 

@@ -11,6 +11,9 @@ use crate::world::http_client;
 const START: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
+/// Looks for a file that is about to be written; each takes as long as starting the program.
+const TRIES: usize = 50;
+
 /// A limit that nothing here reaches, so that answers tell what is left of it.
 const REQUESTS_PER_SECOND: &str = "10000";
 
@@ -20,8 +23,9 @@ pub struct Dev {
     pub url: String,
     /// An API key.
     pub key: String,
+    program: Program,
+    data: TempDir,
     _running: Running,
-    _data: TempDir,
 }
 
 impl Dev {
@@ -34,7 +38,8 @@ impl Dev {
         let (listen, folder) = (format!("127.0.0.1:{}", free_port()), data.path().display().to_string());
         let env =
             vec![("FINCORE_LISTEN", listen.clone()), ("FINCORE_RATE_LIMIT_PER_SECOND", REQUESTS_PER_SECOND.to_owned())];
-        let running = Program { binary, env }.start(&["dev", "--data", &folder]);
+        let program = Program { binary, env };
+        let running = program.start(&["dev", "--data", &folder]);
         let (url, secret) = (format!("http://{listen}"), data.path().join("api-key"));
         let key = async {
             loop {
@@ -49,7 +54,42 @@ impl Dev {
             }
         };
         let key = tokio::time::timeout(START, key).await.expect("it starts in time; its words are above");
-        Self { url, key, _running: running, _data: data }
+        Self { url, key, program, data, _running: running }
+    }
+
+    /// The password of the operator `dev`.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn operator_password(&self) -> String {
+        let file = self.data.path().join("operator-password");
+        // It is made after the API key, which takes a moment.
+        for _ in 0..TRIES {
+            if let Ok(password) = std::fs::read_to_string(&file)
+                && !password.is_empty()
+            {
+                return password;
+            }
+            drop(self.program.print(&["operators", "list", "--database-url", &self.database()]));
+        }
+        panic!("dev has no operator");
+    }
+
+    /// Makes somebody an operator who may act, as the command line does; returns their password.
+    ///
+    /// # Panics
+    /// When that is refused.
+    #[must_use]
+    pub fn add_operator(&self, name: &str) -> String {
+        let added = ["operators", "add", name, "--role", "operator", "--database-url", &self.database()];
+        let printed = self.program.run(&added);
+        let password = printed.lines().find_map(|line| line.strip_prefix("password")).expect("they have one");
+        password.trim().to_owned()
+    }
+
+    fn database(&self) -> String {
+        format!("sqlite:{}", self.data.path().join("dev.db").display())
     }
 
     /// The OpenAPI document that it serves.

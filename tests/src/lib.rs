@@ -13,6 +13,7 @@ pub mod emulators;
 pub mod fuzz;
 pub mod lambda;
 pub mod lossy;
+pub mod pages;
 pub mod process;
 pub mod queue;
 pub mod redis;

@@ -17,6 +17,9 @@ use crate::process::free_port;
 /// Names the folder in which the tools are installed.
 pub const FOLDER: &str = "FINCORE_TEST_THIRD_PARTY";
 
+/// Names the browser.
+pub const CHROMIUM: &str = "FINCORE_TEST_CHROMIUM";
+
 /// The API key that tests of tools use.
 pub const SECRET_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
 
@@ -24,6 +27,8 @@ pub const SECRET_KEY: &str = "sk_test_0123456789abcdef0123456789abcdef";
 const START: Duration = Duration::from_secs(120);
 /// How long a linter may take: Node, again.
 const LINT: Duration = Duration::from_secs(120);
+/// How long a browser may take over all pages: it starts cold, on machines that do other things as well.
+const BROWSER: Duration = Duration::from_secs(540);
 /// How long a script may take.
 const SCRIPT: Duration = Duration::from_secs(60);
 
@@ -185,6 +190,22 @@ impl Tools {
             HmacVector { name, hmac_key, body: text(&vector, "body"), valid }
         };
         self.script("adyen_vectors.py", "").await.lines().map(vector).collect()
+    }
+
+    /// What operators do in a real browser, and pictures of every page; `tests/third_party/browser.mjs` has the steps.
+    ///
+    /// # Panics
+    /// When something does not hold; its words are in the message.
+    pub async fn browser(&self, url: &str, key: &str, people: &[(String, String)], shots: &str) {
+        let chromium = std::env::var(CHROMIUM).unwrap_or_else(|_| "chromium".to_owned());
+        let told = serde_json::json!({
+            "url": url, "key": key, "people": people, "shots": shots, "chromium": chromium, "tools": self.folder,
+        });
+        let mut command = Command::new("node");
+        command.arg(ours("browser.mjs")).arg(told.to_string());
+        let output = ended(command, BROWSER).await;
+        assert!(output.status.success(), "{}", said(&output));
+        print!("{}", said(&output));
     }
 
     fn python(&self, script: &str) -> Command {

@@ -16,7 +16,7 @@ use workflow::port::store::metadata_entry;
 use crate::store_conformance::schema::saved_queries;
 
 /// Charges of the merchant.
-const MILLION: u64 = 1_000_000;
+pub(crate) const MILLION: u64 = 1_000_000;
 /// Entries of metadata that are written at a time.
 const BATCH: u64 = 20_000;
 /// How often a list is asked for.
@@ -48,7 +48,7 @@ const LISTS: [(&str, &str); 16] = [
 ];
 
 /// The charges, numbered from the oldest, one a second since the first of January 2026.
-fn charges(world: &World, is_postgres: bool) -> String {
+pub(crate) fn charges(world: &World, is_postgres: bool) -> String {
     let merchant = world.merchant.uuid();
     let (numbers, id, other, hash) = if is_postgres {
         (
@@ -86,7 +86,7 @@ fn charges(world: &World, is_postgres: bool) -> String {
 }
 
 /// What lists find charges by, beside the charges themselves.
-async fn index(database: &TestDatabase, world: &World) {
+pub(crate) async fn index(database: &TestDatabase, world: &World) {
     database
         .execute(
             "insert into psp_references (psp, psp_reference, payment_id) select psp, psp_reference, id from payments",

@@ -2,6 +2,7 @@
 //!
 //! Not here: the workflow. The updates stored here need not make sense to it.
 
+mod access;
 mod executions;
 mod faults;
 mod filters;
@@ -11,6 +12,7 @@ mod letters;
 mod lists;
 mod operators;
 mod outbound;
+mod overview;
 mod payments;
 mod poison;
 pub(crate) mod schema;

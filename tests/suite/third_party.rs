@@ -1,7 +1,8 @@
 //! The PSP gateways against things we did not write: a provider's own description of its API, its own library, and a
-//! fake of it by somebody else; and our own API against those who read its description. `cargo xtask third-party` installs them and runs these tests alone.
+//! fake of it by somebody else; our own API against those who read its description; and the operators' pages in a browser. `cargo xtask third-party` installs them and runs these tests alone.
 
 mod alerts;
+mod browser;
 mod contract;
 mod localstripe;
 mod openapi;

@@ -48,8 +48,9 @@ fn line(page: &mut String, line: &str) {
     let _ = writeln!(page, "{line}");
 }
 
-/// The moves between states as a Mermaid diagram; events that lead the same way share an arrow.
-fn diagram(definition: &Definition) -> String {
+/// The moves between states, but for rare ones and those into and out of review, each with the events that make it.
+#[must_use]
+pub fn moves(definition: &Definition) -> Vec<(State, State, Vec<String>)> {
     let mut arrows: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
     for row in definition.reached() {
         for event in EventKind::VARIANTS {
@@ -59,26 +60,27 @@ fn diagram(definition: &Definition) -> String {
                 }
                 let to = match row.rule(*event).next(goal) {
                     Some(Next::To(to) | Next::FailOver(to)) if to != row.state => to,
-                    Some(Next::Retry(_) | Next::RetryElsewhere(_)) => State::InReview,
                     Some(Next::Reverse) => State::Canceling,
-                    Some(Next::To(_) | Next::FailOver(_) | Next::Stay) | None => continue,
+                    Some(Next::To(_) | Next::FailOver(_) | Next::Stay | Next::Retry(_) | Next::RetryElsewhere(_))
+                    | None => continue,
                 };
-                let label = match row.rule(*event).next(goal) {
-                    Some(Next::Retry(_) | Next::RetryElsewhere(_)) => "retries exhausted".to_owned(),
-                    Some(_) | None => event.to_string(),
-                };
-                arrows.entry((row.state as usize, to as usize)).or_default().insert(label);
+                arrows.entry((row.state as usize, to as usize)).or_default().insert(event.to_string());
             }
         }
     }
+    // Review can be reached from nearly everywhere; its arrows would hide the others.
+    let is_shown = |(from, to): (State, State)| to != State::InReview && from != State::InReview;
+    arrows
+        .into_iter()
+        .map(|((from, to), events)| (State::VARIANTS[from], State::VARIANTS[to], events.into_iter().collect()))
+        .filter(|(from, to, _)| is_shown((*from, *to)))
+        .collect()
+}
+
+/// The moves between states as a Mermaid diagram; events that lead the same way share an arrow.
+fn diagram(definition: &Definition) -> String {
     let mut text = String::from("```mermaid\nstateDiagram-v2\n    [*] --> created\n");
-    for ((from, to), events) in &arrows {
-        let (from, to) = (State::VARIANTS[*from], State::VARIANTS[*to]);
-        // Review can be reached from nearly everywhere; its arrows would hide the others.
-        if to == State::InReview || from == State::InReview {
-            continue;
-        }
-        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    for (from, to, events) in moves(definition) {
         line(&mut text, &format!("    {from} --> {to}: {}", events.join(", ")));
     }
     for row in definition.reached() {

@@ -9,6 +9,7 @@ pub mod client;
 mod in_hand;
 pub mod operator;
 mod pauses;
+pub mod redrives;
 pub mod webhook;
 pub mod worker;
 

@@ -190,6 +190,11 @@ prefixed_id!(
     "key"
 );
 prefixed_id!(
+    /// A person who operates FinCore.
+    OperatorId,
+    "op"
+);
+prefixed_id!(
     /// Where a merchant wants to be told of events.
     EndpointId,
     "we"

@@ -1,5 +1,5 @@
 //! What the machine must have beside Rust: a C compiler, the server programs of PostgreSQL, PgBouncer and Redis, and Python
-//! and Node for emulators and for the checks with third-party tools, found or installed.
+//! and Node for emulators and for the checks with third-party tools, and a browser; found or installed.
 //!
 //! Deliberately not here: starting a server. Nothing but the package manager is asked to install anything, and only
 //! where there is `apt-get`.
@@ -20,6 +20,9 @@ pub(crate) const FOLDER_VARIABLE: &str = "FINCORE_PG_BIN";
 
 /// Set to the path of `redis-server` to use exactly that one; set for the tests too.
 pub(crate) const REDIS_VARIABLE: &str = "FINCORE_REDIS_SERVER";
+
+/// Set to the path of Chromium to use exactly that one; set for the tests too.
+pub(crate) const CHROMIUM_VARIABLE: &str = "FINCORE_TEST_CHROMIUM";
 
 /// The releases we run on. Among several installed ones the newest of these wins.
 const TESTED_RELEASES: std::ops::RangeInclusive<u32> = 15..=17;
@@ -208,6 +211,30 @@ async fn apt_install(packages: &[&str], missing: &Missing) -> Result<()> {
     as_root(&["apt-get", "update"], missing).await?;
     let install = ["apt-get", "install", "--yes", "--no-install-recommends"];
     as_root(&[&install, packages].concat(), missing).await
+}
+
+const CHROMIUM: Missing = Missing {
+    what: "Chromium",
+    by_hand: "install it (on Debian, as root: apt-get install chromium), or set FINCORE_TEST_CHROMIUM to its path",
+};
+
+/// Finds the browser that the operators' pages are tested in, and installs Debian's if there is none. One named in the
+/// environment is used or refused, never passed over in silence.
+pub(crate) async fn chromium() -> Result<PathBuf> {
+    if let Some(program) = env::var_os(CHROMIUM_VARIABLE) {
+        let program = PathBuf::from(program);
+        if program.is_file() {
+            return Ok(program);
+        }
+        bail!("{CHROMIUM_VARIABLE}={} is no file: {}", program.display(), CHROMIUM.by_hand);
+    }
+    let find = || on_path().map(|folder| folder.join("chromium")).find(|program| program.is_file());
+    if let Some(program) = find() {
+        return Ok(program);
+    }
+    CHROMIUM.needs_apt()?;
+    apt_install(&["chromium"], &CHROMIUM).await?;
+    find().with_context(|| format!("still no Chromium after installing: {}", CHROMIUM.by_hand))
 }
 
 /// An interpreter for third-party tools.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::prerequisites::{NODE, PYTHON};
+use crate::prerequisites::{CHROMIUM_VARIABLE, NODE, PYTHON, chromium};
 use crate::process;
 
 /// Tells the tests where the tools are.
@@ -50,11 +50,13 @@ pub(crate) async fn run() -> Result<()> {
 /// Installed tools.
 pub(crate) struct Tools {
     folder: PathBuf,
+    /// What the operators' pages are looked at with, where that is wanted.
+    browser: Option<PathBuf>,
 }
 
 /// Installs what is not there yet.
 pub(crate) async fn install() -> Result<Tools> {
-    let tools = Tools::folder()?;
+    let tools = Tools { browser: Some(chromium().await?), ..Tools::folder()? };
     PYTHON.find_or_install().await?;
     NODE.find_or_install().await?;
     tools.python("python", PYTHON_TOOLS).await?;
@@ -79,7 +81,11 @@ pub(crate) async fn check(tools: &Tools) -> Result<()> {
     } else {
         process::cargo(["test", "--package", "fincore-tests", "--test", "suite", "--locked", MODULE])
     };
-    process::run(command.env(FOLDER_VARIABLE, &tools.folder)).await
+    command.env(FOLDER_VARIABLE, &tools.folder);
+    if let Some(browser) = &tools.browser {
+        command.env(CHROMIUM_VARIABLE, browser);
+    }
+    process::run(&mut command).await
 }
 
 /// Requests made up by our OpenAPI document, many or for hours: the gate makes up a few.
@@ -109,7 +115,7 @@ impl Tools {
     fn folder() -> Result<Self> {
         let folder = crate::root().join("target/third_party");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(Self { folder })
+        Ok(Self { folder, browser: None })
     }
 
     /// A virtual environment with pinned packages.

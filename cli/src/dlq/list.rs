@@ -8,12 +8,12 @@ use comfy_table::CellAlignment;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use workflow::decide::{Redriving, ReviewReason};
+use workflow::engine::redrives::LetterPages;
 use workflow::money::Money;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::store::{DeadLetterRow, LetterScope};
 use workflow::timeline::duration;
 
-use super::Pages;
 use crate::app::{self, Schema};
 use crate::args::dlq::ListLetters;
 use crate::settings::{Knobs, Settings};
@@ -27,7 +27,7 @@ pub(super) async fn run(knobs: &Knobs, list: &ListLetters) -> anyhow::Result<Exi
     let store = app::open_store(&settings, Schema::Expect).await?;
     let now = SystemClock.now();
     let scope = if list.all_letters { LetterScope::All } else { LetterScope::Open };
-    let mut pages = Pages::of(store, list.select.filter(scope, now));
+    let mut pages = LetterPages::of(store, list.select.filter(scope, now));
     let (mut shown, mut letters, mut totals) = (Vec::new(), 0_usize, Totals::default());
     loop {
         let page = pages.next().await?;

@@ -12,16 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use workflow::decide::Decided;
-use workflow::definition::State;
-use workflow::engine::operator::{Act, By, Performed, Planned, Refusal};
-use workflow::engine::{Engine, EngineError};
+use workflow::engine::operator::Act;
+use workflow::engine::redrives::{self, Doing, Done, Left, LetterPages, Returned};
 use workflow::ids::PaymentId;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::store::{LetterScope, Store};
 use workflow_aws::sqs::{Listening, SqsQueue};
 
-use super::Pages;
-use super::returned::Returned;
 use super::show::would;
 use crate::app::{self, Schema};
 use crate::args::dlq;
@@ -42,7 +39,7 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
     let desk = Desk::open(&settings).await?;
     let act = Act::Redrive(if order.decided { Decided::Yes } else { Decided::No });
     let by = operate::by(&order.operator, order.why.as_deref().unwrap_or("(a dry run)"));
-    let run = Run { engine: &desk.engine, act: &act, by: &by, dry: order.dry_run };
+    let doing = if order.dry_run { Doing::Plan } else { Doing::Send };
     let (mut counts, mut redriven) = (Counts::default(), HashSet::new());
     let mut waiting: HashSet<PaymentId> = charges.iter().copied().collect();
     let bar = progress(charges.len());
@@ -53,18 +50,18 @@ pub(super) async fn run(knobs: &Knobs, order: &dlq::Redrive) -> anyhow::Result<E
         }
         let done = match new_failure(&mut returned, &redriven).await {
             Some(stopped) => stopped,
-            None => run.one(*id).await,
+            None => redrives::one(&desk.engine, *id, &act, &by, doing).await,
         };
-        bar.suspend(|| println!("{id}  {}", done.told()));
+        bar.suspend(|| println!("{id}  {}", told(&done)));
         bar.inc(1);
         counts.add(&done);
         match done {
-            Done::Redriven(_) => {
+            Done::Redriven(_) | Done::Planned(_) => {
                 redriven.insert(*id);
                 waiting.remove(id);
             }
             Done::NotWaiting(_) => drop(waiting.remove(id)),
-            Done::Refused(_) => {}
+            Done::Undecided(_) | Done::Refused(_) => {}
             Done::Stopped(_) => break,
         }
     }
@@ -98,22 +95,9 @@ async fn chosen(store: &Arc<dyn Store>, order: &dlq::Redrive) -> anyhow::Result<
         return Ok(Chosen { charges: order.charges.clone(), left: Left::None, returned: None });
     }
     let filter = order.select.filter(LetterScope::Open, SystemClock.now());
-    let mut pages = Pages::of(Arc::clone(store), filter);
-    let (mut letters, mut left) = (Vec::new(), Left::None);
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            break;
-        }
-        letters.extend(page);
-        if letters.len() > MAX_CHARGES {
-            letters.truncate(MAX_CHARGES);
-            left = Left::Some;
-            break;
-        }
-    }
+    let (letters, left) = LetterPages::of(Arc::clone(store), filter).first(MAX_CHARGES).await?;
     let charges = letters.iter().map(|row| row.payment_id).collect();
-    Ok(Chosen { charges, left, returned: Some(Returned::watch(store, &letters)) })
+    Ok(Chosen { charges, left, returned: Some(Returned::watch(store, &letters, SystemClock.now())) })
 }
 
 /// Why the run stops before the next charge, if it does.
@@ -129,12 +113,6 @@ async fn new_failure(returned: &mut Option<Returned>, redriven: &HashSet<Payment
     }
 }
 
-/// Whether a run leaves charges to the next one.
-enum Left {
-    None,
-    Some,
-}
-
 /// Only for people who watch.
 fn progress(charges: usize) -> ProgressBar {
     let bar = ProgressBar::new(charges as u64);
@@ -144,73 +122,15 @@ fn progress(charges: usize) -> ProgressBar {
     bar
 }
 
-struct Run<'a> {
-    engine: &'a Engine,
-    act: &'a Act,
-    by: &'a By,
-    dry: bool,
-}
-
-/// What became of one charge.
-enum Done {
-    /// It is on its way, or would be; says how.
-    Redriven(String),
-    /// It waits for nobody, any more perhaps.
-    NotWaiting(String),
-    /// It stays where it is; says why.
-    Refused(String),
-    /// The database did not answer, and would not for the others; or something new happens to those that went before.
-    Stopped(String),
-}
-
-impl Run<'_> {
-    async fn one(&self, id: PaymentId) -> Done {
-        let done = if self.dry { self.plan(id).await } else { self.send(id).await };
-        done.unwrap_or_else(|error| match &error {
-            EngineError::Store(cause) => Done::Stopped(format!("{error}: {cause}")),
-            EngineError::NotFound | EngineError::Illegal { .. } => Done::NotWaiting(error.to_string()),
-            EngineError::KeyReused
-            | EngineError::KeyInUse
-            | EngineError::Contended
-            | EngineError::UnknownVersion(_) => Done::Refused(error.to_string()),
-        })
-    }
-
-    async fn plan(&self, id: PaymentId) -> Result<Done, EngineError> {
-        Ok(match self.engine.plan(id, self.act, self.by).await? {
-            Planned::Refused(refusal) => refused(&refusal),
-            Planned::Would(plan) => Done::Redriven(format!("would be redriven: it {}", would(&plan))),
-        })
-    }
-
-    async fn send(&self, id: PaymentId) -> Result<Done, EngineError> {
-        Ok(match self.engine.perform(id, self.act, self.by).await? {
-            Performed::Done(done) => Done::Redriven(format!(
-                "redriven: it is {} now, and a worker asks the PSP before it repeats anything",
-                done.payment.state
-            )),
-            Performed::Refused(refusal) => refused(&refusal),
-        })
-    }
-}
-
-fn refused(refusal: &Refusal) -> Done {
-    match refusal.state {
-        Some(state) if state != State::InReview => {
-            Done::NotWaiting(format!("a payment that is {state} does not allow this: {}", refusal.why))
+fn told(done: &Done) -> String {
+    match done {
+        Done::Planned(plan) => format!("would be redriven: it {}", would(plan)),
+        Done::Redriven(state) => {
+            format!("redriven: it is {state} now, and a worker asks the PSP before it repeats anything")
         }
-        _ if refusal.is_undecided => Done::Refused(format!("{}; then say --decided", refusal.why)),
-        _ => Done::Refused(refusal.why.clone()),
-    }
-}
-
-impl Done {
-    fn told(&self) -> String {
-        match self {
-            Self::Redriven(how) => how.clone(),
-            Self::NotWaiting(why) | Self::Refused(why) => format!("refused: {why}"),
-            Self::Stopped(why) => format!("stopped: {why}"),
-        }
+        Done::Undecided(what) => format!("refused: {what}; then say --decided"),
+        Done::NotWaiting(why) | Done::Refused(why) => format!("refused: {why}"),
+        Done::Stopped(why) => format!("stopped: {why}"),
     }
 }
 
@@ -224,8 +144,8 @@ struct Counts {
 impl Counts {
     fn add(&mut self, done: &Done) {
         match done {
-            Done::Redriven(_) => self.redriven += 1,
-            Done::NotWaiting(_) | Done::Refused(_) => self.refused += 1,
+            Done::Redriven(_) | Done::Planned(_) => self.redriven += 1,
+            Done::NotWaiting(_) | Done::Undecided(_) | Done::Refused(_) => self.refused += 1,
             Done::Stopped(_) => self.stopped += 1,
         }
     }

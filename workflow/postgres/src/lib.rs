@@ -7,6 +7,7 @@
 //!
 //! Deliberately not here: deciding anything, reading the clock, and SQL that is put together at run time.
 
+mod access;
 mod columns;
 mod connect;
 mod error;
@@ -17,6 +18,7 @@ mod lists;
 mod opened;
 mod operators;
 mod outbound;
+mod overview;
 mod read;
 mod schema;
 mod session;

@@ -5,6 +5,7 @@
 //!
 //! Deliberately not here: deciding anything, reading the clock, and SQL that is put together at run time.
 
+mod access;
 mod columns;
 mod connect;
 mod error;
@@ -14,6 +15,7 @@ mod letters;
 mod lists;
 mod operators;
 mod outbound;
+mod overview;
 mod read;
 mod schema;
 mod start;

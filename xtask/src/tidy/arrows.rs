@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("activities", &["workflow"]),
     ("fincore-lambda", &["activities", "workflow", "workflow-aws", "workflow-postgres", "workflow-redis"]),
     ("api", &["workflow"]),
+    ("ops", &["workflow"]),
     ("sandbox", &[]),
     // Looks at the system from outside, as a test does: its rig runs the engine over a file.
     ("testkit", &["activities", "workflow", "workflow-sqlite"]),
@@ -23,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "activities",
             "api",
+            "ops",
             "sandbox",
             "workflow",
             "workflow-aws",
@@ -43,6 +45,7 @@ const EVERYTHING: &[&str] = &[
     "api",
     "fincore",
     "fincore-lambda",
+    "ops",
     "sandbox",
     "testkit",
     "workflow",
