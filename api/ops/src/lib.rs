@@ -1,7 +1,7 @@
 //! The operators' pages at `/ops`: see every payment's workflow, understand it, put it right.
 //!
 //! Pages are rendered here, from templates that are compiled in, with one style sheet and one small script; everything
-//! works without the script. Start reading at the table in [`routes`]. A request passes `front` (headers, limits, panics),
+//! works without the script. Start reading at the table in `routes`. A request passes `front` (headers, limits, panics),
 //! then `access` (who is it, may they, is the form ours), and is answered by one file in `pages`.
 //!
 //! Deliberately not here: deciding what an act does to a payment (the engine), the API of merchants (`api`), and knowing
