@@ -21,8 +21,9 @@ const MESSAGES: usize = 10;
 /// Moves of an automatic charge that a worker writes: its claim, and what came of three calls to the PSP.
 const MOVES: usize = 4;
 
-crate::on_each_store! {
-    async fn a_batch_is_read_together_and_claimed_together(world: World) {
+fincore_tests::on_each_database! {
+    async fn a_batch_is_read_together_and_claimed_together(database: TestDatabase) {
+        let world = World::over(database.store().await).await;
         let mut ids = Vec::new();
         for _ in 0..MESSAGES {
             ids.push(world.charge("pm_card_visa", "automatic").await);
@@ -32,7 +33,6 @@ crate::on_each_store! {
             "body": json!({"v": 1, "payment": id, "seq": 1}).to_string(),
         });
         let event = json!({"Records": ids.iter().enumerate().map(record).collect::<Vec<Value>>()});
-        let store = CrashStore::counting(Arc::clone(&world.store));
         let parts = |store: Arc<dyn Store>| Parts {
             store,
             queue: Arc::new(SqsQueue::open(SqsOptions::new("http://127.0.0.1:1/none", None), Listening::No)),
@@ -43,15 +43,17 @@ crate::on_each_store! {
             alerts: Vec::new(),
             name: "batch".to_owned(),
         };
-        // On one thread, as the function has it.
-        let answer = std::thread::scope(|scope| {
+        // On one thread and with a store of its own, as the function has it.
+        let (answer, store) = std::thread::scope(|scope| {
             let handled = scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async {
                     let mut context = Context::default();
                     let deadline = SystemClock.now() + SignedDuration::from_secs(60);
                     context.deadline = u64::try_from(deadline.as_millisecond()).unwrap();
-                    Function::new(parts(Arc::clone(&store) as _)).handle(LambdaEvent::new(event, context)).await.unwrap()
+                    let store = CrashStore::counting(database.store().await);
+                    let function = Function::new(parts(Arc::clone(&store) as _));
+                    (function.handle(LambdaEvent::new(event, context)).await.unwrap(), store)
                 })
             });
             tokio::task::block_in_place(|| handled.join().unwrap())

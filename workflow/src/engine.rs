@@ -114,6 +114,7 @@ impl Engine {
         capabilities: HashMap<String, Capabilities>,
     ) -> Self {
         let (starting, updating, loading) = (Arc::clone(&store), Arc::clone(&store), Arc::clone(&store));
+        let pauses = pauses::KnownPauses::of(Arc::clone(&store));
         Self {
             store,
             queue,
@@ -137,7 +138,7 @@ impl Engine {
             letters: watch::Sender::new(0),
             outbound: watch::Sender::new(0),
             in_hand: in_hand::InHand::default(),
-            pauses: pauses::KnownPauses::default(),
+            pauses,
         }
     }
 

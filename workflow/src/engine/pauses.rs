@@ -10,10 +10,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::operator::{Performed, Refusal};
 use super::{Engine, EngineError};
 use crate::acts::By;
+use crate::group_commit::Lane;
 use crate::ids::AuditId;
 use crate::port::audit::{AuditAct, AuditEntry, AuditOutcome};
 use crate::port::pauses::Pause;
-use crate::port::store::Updated;
+use crate::port::store::{Store, Updated};
 
 /// How long a process goes by what it has read: a pause holds everywhere this much later at the latest.
 const READ_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(1);
@@ -22,9 +23,24 @@ const READ_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(1);
 const LONGEST_NAME: usize = 200;
 
 /// What this process knows of the pauses.
-#[derive(Default)]
 pub(super) struct KnownPauses {
     known: RwLock<Known>,
+    /// Many payments are looked at in the same moment: one read is for all of them, and lets all of them go on together.
+    reads: Lane<(), Arc<HashSet<String>>>,
+}
+
+impl KnownPauses {
+    pub(super) fn of(store: Arc<dyn Store>) -> Self {
+        let reads = Lane::open("pauses", move |asked| {
+            let store = Arc::clone(&store);
+            Box::pin(async move {
+                let paused: HashSet<String> = store.pauses().await?.into_iter().map(|pause| pause.psp).collect();
+                let paused = Arc::new(paused);
+                Ok(asked.iter().map(|()| Arc::clone(&paused)).collect())
+            })
+        });
+        Self { known: RwLock::default(), reads }
+    }
 }
 
 #[derive(Default, Clone)]
@@ -43,9 +59,7 @@ impl Engine {
         if known.read_at.is_some_and(is_fresh) {
             return Ok(known.paused);
         }
-        // Many may read at the same time when it is time; it is one short statement, once a second.
-        let paused: HashSet<String> = self.store.pauses().await?.into_iter().map(|pause| pause.psp).collect();
-        let paused = Arc::new(paused);
+        let paused = self.pauses.reads.commit(()).await?;
         let fresh = Known { read_at: Some(now), paused: Arc::clone(&paused) };
         *self.pauses.known.write().unwrap_or_else(std::sync::PoisonError::into_inner) = fresh;
         Ok(paused)
