@@ -65,7 +65,7 @@ impl Sweeper {
         Ok(due.into_iter().map(|due| Wake::of(due.payment_id, due.seq)).collect())
     }
 
-    /// Shows how many payments stand in each state that has not ended.
+    /// Shows how many payments stand in each state that has not ended, and which PSP accounts are paused.
     ///
     /// # Errors
     /// The store did not answer.
@@ -75,6 +75,11 @@ impl Sweeper {
             let count = counts.iter().find(|(counted, _)| counted == state).map_or(0, |(_, count)| *count);
             let count = i32::try_from(count).unwrap_or(i32::MAX);
             metrics::gauge!("fincore_open_payments", "state" => <&str>::from(*state)).set(f64::from(count));
+        }
+        let pauses = self.engine.store().pauses().await?;
+        for psp in self.psps.capabilities().into_keys() {
+            let is_paused = pauses.iter().any(|pause| pause.psp == psp);
+            metrics::gauge!("fincore_psp_paused", "psp" => psp).set(f64::from(u8::from(is_paused)));
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ pub(crate) fn reader(store: Arc<dyn Store>) -> Engine {
 /// The explanation as text.
 pub(crate) fn as_text(told: &Explanation, now: Timestamp) -> String {
     let mut text = format!("\n{}  {}\n\n", told.payment, told.state.to_string().to_uppercase());
-    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<11} {value}\n"));
+    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
     line("waits for", &told.waits_for);
     line("since", &format!("{:.0} ({} ago)", told.since, ago(told.since, now)));
     if let Some(until) = told.until {

@@ -8,17 +8,20 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use jiff::Timestamp;
 use serde_json::json;
-use workflow::definition::StateKind;
+use workflow::definition;
+use workflow::explain::{Known, explain};
 use workflow::history::{self, HistoryRow};
 use workflow::ids::PaymentId;
 use workflow::money::Money;
 use workflow::payment::Payment;
 use workflow::port::clock::{Clock, SystemClock};
+use workflow::port::pauses::Pause;
 use workflow::port::store::Store;
 use workflow::timeline::{self, Line, duration};
 
 use crate::app::{self, Schema};
 use crate::args::Show;
+use crate::operate::told::next;
 use crate::settings::{Knobs, Settings};
 use crate::watch::{self, Look};
 
@@ -31,27 +34,38 @@ pub(crate) async fn run(knobs: &Knobs, show: &Show) -> anyhow::Result<ExitCode> 
     let store = app::open_store(&settings, Schema::Expect).await?;
     if show.watch {
         return watch::until_it_ends(async || {
-            let (payment, rows) = read(&store, show.charge).await?;
-            let text = as_text(&payment, &rows, SystemClock.now());
-            Ok(Look { text, version: payment.seq.to_string(), has_ended: payment.next_wake_at.is_none() })
+            let Read { payment, rows, pause } = read(&store, show.charge).await?;
+            let text = as_text(&payment, &rows, pause.as_ref(), SystemClock.now());
+            Ok(Look {
+                text,
+                version: format!("{} {}", payment.seq, pause.is_some()),
+                has_ended: payment.next_wake_at.is_none(),
+            })
         })
         .await;
     }
-    let (payment, rows) = read(&store, show.charge).await?;
+    let Read { payment, rows, pause } = read(&store, show.charge).await?;
     if show.json {
         println!("{}", serde_json::to_string_pretty(&as_json(&payment, &rows)).context("cannot write JSON")?);
     } else {
-        print!("{}", as_text(&payment, &rows, SystemClock.now()));
+        print!("{}", as_text(&payment, &rows, pause.as_ref(), SystemClock.now()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A payment and its history.
-async fn read(store: &Arc<dyn Store>, id: PaymentId) -> anyhow::Result<(Payment, Vec<HistoryRow>)> {
+/// A payment, its history, and the pause of its PSP account.
+struct Read {
+    payment: Payment,
+    rows: Vec<HistoryRow>,
+    pause: Option<Pause>,
+}
+
+async fn read(store: &Arc<dyn Store>, id: PaymentId) -> anyhow::Result<Read> {
     let Some(payment) = store.load(&[id]).await?.pop().flatten() else {
         bail!("there is no charge {id} in this database");
     };
-    Ok((payment, store.history(id).await?))
+    let pause = store.pauses().await?.into_iter().find(|pause| pause.psp == payment.psp);
+    Ok(Read { rows: store.history(id).await?, payment, pause })
 }
 
 fn as_json(payment: &Payment, rows: &[HistoryRow]) -> serde_json::Value {
@@ -74,7 +88,7 @@ fn as_json(payment: &Payment, rows: &[HistoryRow]) -> serde_json::Value {
 }
 
 /// The charge as text.
-pub(crate) fn as_text(payment: &Payment, rows: &[HistoryRow], now: Timestamp) -> String {
+pub(crate) fn as_text(payment: &Payment, rows: &[HistoryRow], pause: Option<&Pause>, now: Timestamp) -> String {
     let money = |amount_minor| Money { amount_minor, currency: payment.currency };
     let mut text = format!(
         "\n{}  {}  {}\n\n  authorized {}, captured {}, refunded {}\n  {} {} as {}\n  workflow version {}, goal {}\n  {}\n\n",
@@ -89,7 +103,7 @@ pub(crate) fn as_text(payment: &Payment, rows: &[HistoryRow], now: Timestamp) ->
         payment.psp_reference.as_deref().unwrap_or("(not known there yet)"),
         payment.definition_version,
         payment.goal,
-        explain(payment, now),
+        explained(payment, pause, now),
     );
     text.push_str(&table(rows));
     text.push_str(&match history::verify(payment, rows) {
@@ -99,21 +113,16 @@ pub(crate) fn as_text(payment: &Payment, rows: &[HistoryRow], now: Timestamp) ->
     text
 }
 
-/// What the payment waits for, until when, and who can unblock it.
-fn explain(payment: &Payment, now: Timestamp) -> String {
+/// What the payment waits for and what happens next, in a line. `fincore explain` has more.
+fn explained(payment: &Payment, pause: Option<&Pause>, now: Timestamp) -> String {
     let Some(definition) = payment.definition() else {
         return "This program does not know its workflow version; use a newer one.".to_owned();
     };
-    let row = definition.state(payment.state);
-    let due = payment.next_wake_at.map_or(String::new(), |at| {
-        let ms = at.as_millisecond() - now.as_millisecond();
-        if ms <= 0 { " Due now.".to_owned() } else { format!(" Next look in {}.", duration(ms)) }
-    });
-    let then = match row.kind {
-        StateKind::Waits { meaning, .. } => format!(" Then: {meaning}."),
-        StateKind::Works(_) | StateKind::Ended | StateKind::Outside => String::new(),
-    };
-    format!("{}{due}{then}", row.operators)
+    if definition::has_ended(payment.state) {
+        return definition.state(payment.state).operators.to_owned();
+    }
+    let told = explain(definition, payment, Known { letter: None, pause, now });
+    format!("waits for: {} Next: {}.", told.waits_for, next(&told.next, now))
 }
 
 /// Nothing is broken to fit: ids are there to be copied.

@@ -41,7 +41,7 @@ crate::on_each_store! {
         let no = |why: &str| AuditOutcome::Refused(why.to_owned());
         assert_eq!(entered, [
             ("ada".to_owned(), AuditAct::Retry, AuditOutcome::Done),
-            ("grace".to_owned(), AuditAct::Retry, no("it is due already; the next free worker takes it")),
+            ("grace".to_owned(), AuditAct::Retry, no("it is due already: no backoff keeps it waiting")),
             ("ada".to_owned(), AuditAct::Retry, no("the payment has ended")),
         ]);
         world.finish().await;

@@ -138,11 +138,7 @@ pub fn explain(definition: &Definition, payment: &Payment, known: Known<'_>) -> 
     let (waits_for, who, next) = match row.kind {
         StateKind::Works(activity) => working(payment, activity, Known { pause, ..known }),
         StateKind::Waits { meaning, .. } => waiting(payment, meaning, known),
-        StateKind::Ended => (
-            "Nothing: it has ended.".to_owned(),
-            Who::Nobody,
-            NextStep { what: "nothing".to_owned(), at: None, is_overdue: false },
-        ),
+        StateKind::Ended => ended(payment, known.now),
         StateKind::Outside => (
             "A payment of this kind is never in this state: a defect, and a person has to look.".to_owned(),
             Who::Operator,
@@ -206,9 +202,7 @@ fn waiting(payment: &Payment, meaning: &str, known: Known<'_>) -> (String, Who, 
     let at = payment.next_wake_at;
     let is_overdue = at.is_some_and(|at| known.now.duration_since(at) >= OVERDUE_AFTER);
     let next = NextStep { what: meaning.to_owned(), at, is_overdue };
-    let pending = payment.proposal.as_ref().filter(|proposal| !proposal.has_expired(known.now));
-    if let Some(proposal) = pending {
-        let waits_for = format!("A second operator, not {}, to approve: {}.", proposal.by, what(proposal, payment));
+    if let Some(waits_for) = second_person(payment, known.now) {
         return (waits_for, Who::Operator, next);
     }
     let (waits_for, who) = match payment.state {
@@ -229,6 +223,21 @@ fn waiting(payment: &Payment, meaning: &str, known: Known<'_>) -> (String, Who, 
         | State::Expired => ("Somebody outside.", Who::Operator),
     };
     (waits_for.to_owned(), who, next)
+}
+
+/// When it has ended.
+fn ended(payment: &Payment, now: Timestamp) -> (String, Who, NextStep) {
+    let next = NextStep { what: "nothing".to_owned(), at: None, is_overdue: false };
+    match second_person(payment, now) {
+        Some(waits_for) => (waits_for, Who::Operator, next),
+        None => ("Nothing: it has ended.".to_owned(), Who::Nobody, next),
+    }
+}
+
+/// The second person that a proposal waits for, as a sentence.
+fn second_person(payment: &Payment, now: Timestamp) -> Option<String> {
+    let proposal = payment.proposal.as_ref().filter(|proposal| !proposal.has_expired(now))?;
+    Some(format!("A second operator, not {}, to approve: {}.", proposal.by, what(proposal, payment)))
 }
 
 /// When its stay in the state ends at the latest. Work ends with its retry policy, for whatever reason it is repeated.

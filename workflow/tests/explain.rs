@@ -238,3 +238,19 @@ fn a_proposal_waits_for_a_second_person_until_it_expires() {
     assert_eq!(allowed(&told), "redrive resolve cancel withdraw note");
     assert!(told.proposal.is_some_and(|pending| pending.has_expired));
 }
+
+#[test]
+fn a_refund_that_is_proposed_waits_for_a_second_person_although_its_charge_has_ended() {
+    let mut payment = standing(Kind::Charge, State::Succeeded);
+    payment.proposal = Some(Proposal {
+        seq: 5,
+        by: "ada".to_owned(),
+        at: payment.state_since,
+        expires_at: now() + SignedDuration::from_secs(1),
+        why: "ticket 1".to_owned(),
+        what: Proposed::Refund { amount_minor: 300, refund_reason: None },
+    });
+    let told = plainly(&payment);
+    assert_eq!(told.waits_for, "A second operator, not ada, to approve: give 3.00 EUR back.");
+    assert_eq!((told.who, allowed(&told).as_str()), (Who::Operator, "approve withdraw note"));
+}

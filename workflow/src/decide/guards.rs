@@ -23,9 +23,7 @@ pub(super) fn refused(payment: &Payment, occurrence: &Occurrence, now: Timestamp
         Event::RetryRequested { .. } if payment.is_leased() => {
             Some("a worker has it in hand; it reports, or its lease runs out")
         }
-        Event::RetryRequested { .. } => {
-            payment.is_due(now).then_some("it is due already; the next free worker takes it")
-        }
+        Event::RetryRequested { .. } => payment.is_due(now).then_some("it is due already: no backoff keeps it waiting"),
         Event::ResolutionProposed { resolution, .. } => {
             asked.proposed_already().or_else(|| resolution_refused(payment, resolution))
         }

@@ -56,6 +56,9 @@ fn refused(
     redriving: Redriving,
     now: Timestamp,
 ) -> Option<String> {
+    if kind == ActKind::Approve && payment.proposal.is_none() {
+        return Some("nothing is proposed here that could be approved".to_owned());
+    }
     // Somebody else than who proposed anything.
     let by = By {
         operator: format!("not {}", payment.proposal.as_ref().map_or("anybody", |proposal| &proposal.by)),
