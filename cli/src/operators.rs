@@ -11,12 +11,15 @@ use comfy_table::{ContentArrangement, Table};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use workflow::ids::OperatorId;
+use workflow::engine::operator::By;
+use workflow::ids::{AuditId, OperatorId};
+use workflow::port::audit::{AuditAct, AuditEntry, AuditOutcome};
 use workflow::port::clock::{Clock, Random, SystemClock, SystemRandom};
 use workflow::port::operators::{Added, Operator, Operators, PasswordHash, Role};
 
-use crate::app::{self, Schema};
+use crate::app::{self, Database, Schema};
 use crate::args::operators::{AddOperator, ListOperators, NamedOperator, Operators as Command};
+use crate::operate;
 use crate::settings::{Knobs, Settings};
 
 /// Operators that are listed; nobody has more.
@@ -27,14 +30,47 @@ const SHOWN_ONCE: &str = "The password is shown only now. They log in at /ops.";
 /// Runs one of the commands.
 pub(crate) async fn run(knobs: &Knobs, command: &Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
-    let store = app::open(&settings, Schema::Expect).await?.operators;
-    match command {
-        Command::Add(asked) => add(&store, asked).await?,
-        Command::List(asked) => list(&store, asked).await?,
-        Command::Disable(asked) => disable(&store, asked).await?,
-        Command::Password(asked) => password(&store, asked).await?,
+    let Database { store: log, operators: store, .. } = app::open(&settings, Schema::Expect).await?;
+    let (act, name) = match command {
+        Command::List(asked) => {
+            list(&store, asked).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Add(asked) => (AuditAct::AddOperator, &asked.name),
+        Command::Disable(asked) => (AuditAct::DisableOperator, &asked.name),
+        Command::Password(asked) => (AuditAct::ChangeOperator, &asked.name),
+    };
+    let done = match command {
+        Command::Add(asked) => add(&store, asked).await,
+        Command::Disable(asked) => disable(&store, asked).await,
+        Command::Password(asked) => password(&store, asked).await,
+        Command::List(_) => Ok(()),
+    };
+    let outcome = match &done {
+        Ok(()) => AuditOutcome::Done,
+        Err(error) => AuditOutcome::Refused(format!("{error:#}")),
+    };
+    log.enter(&[entry(act, name, outcome)]).await.context("what was done is not in the audit log")?;
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Whoever reaches the database from a shell is named by the machine, not by themselves.
+fn entry(act: AuditAct, name: &str, outcome: AuditOutcome) -> AuditEntry {
+    let at = SystemClock.now();
+    let By { remote, via, .. } = operate::by("", "");
+    AuditEntry {
+        id: AuditId::new(at, [SystemRandom.next(), SystemRandom.next()]),
+        at,
+        actor: remote.clone().unwrap_or_default(),
+        role: None,
+        act,
+        payment_id: None,
+        subject: Some(name.to_owned()),
+        reason: None,
+        outcome,
+        via,
+        remote,
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn add(store: &Arc<dyn Operators>, asked: &AddOperator) -> anyhow::Result<()> {

@@ -16,18 +16,29 @@ use workflow::timeline::duration;
 use crate::app::{self, Schema};
 use crate::args::list::Stats;
 use crate::settings::{Knobs, Settings};
+use crate::watch::{self, Look};
 
 pub(crate) async fn run(knobs: &Knobs, stats: &Stats) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
     let overview = app::open(&settings, Schema::Expect).await?.overview;
-    let now = SystemClock.now();
-    let open = overview.open_payments(now).await?;
-    let recent = overview.recent_payments(stats.recent).await?;
+    let counted = async || {
+        let open = overview.open_payments(SystemClock.now()).await?;
+        anyhow::Ok((open, overview.recent_payments(stats.recent).await?))
+    };
+    if stats.watch {
+        return watch::until_it_ends(async || {
+            let (open, recent) = counted().await?;
+            let (text, version) = (as_text(&open, &recent, SystemClock.now()), as_json(&open, &recent).to_string());
+            Ok(Look { text, version, has_ended: false })
+        })
+        .await;
+    }
+    let (open, recent) = counted().await?;
     if stats.json {
         let printed = serde_json::to_string_pretty(&as_json(&open, &recent)).context("cannot write JSON")?;
         println!("{printed}");
     } else {
-        print!("{}", as_text(&open, &recent, now));
+        print!("{}", as_text(&open, &recent, SystemClock.now()));
     }
     Ok(ExitCode::SUCCESS)
 }

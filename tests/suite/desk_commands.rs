@@ -4,6 +4,7 @@ use fincore_tests::database::TestDatabase;
 use fincore_tests::process::Program;
 use fincore_tests::world::World;
 use serde_json::Value;
+use workflow::port::audit::{AuditAct, AuditFilter, AuditOutcome};
 use workflow::port::operators::Role;
 
 fn program(database: &TestDatabase) -> Program {
@@ -66,6 +67,23 @@ fincore_tests::on_each_database! {
         assert!(!program.run(&["operators", "list"]).contains("$argon2id"));
         let unknown = program.print(&["operators", "disable", "nobody"]);
         assert!(!unknown.is_success && unknown.complaint.contains("nobody is called nobody"), "{}", unknown.complaint);
+        let entries = database.store().await.entries(&AuditFilter::default(), None, 10).await.unwrap();
+        let told: Vec<_> = entries
+            .iter()
+            .rev()
+            .map(|entry| (entry.act, entry.subject.as_deref().unwrap(), entry.outcome == AuditOutcome::Done))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (AuditAct::AddOperator, "ada", true),
+                (AuditAct::AddOperator, "ada", false),
+                (AuditAct::DisableOperator, "ada", true),
+                (AuditAct::ChangeOperator, "ada", true),
+                (AuditAct::AddOperator, "bob@example.com", true),
+                (AuditAct::DisableOperator, "nobody", false),
+            ]
+        );
         for bad in ["", "ada lovelace", "<b>"] {
             assert!(!program.print(&["operators", "add", bad]).is_success, "{bad}");
         }

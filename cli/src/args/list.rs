@@ -58,8 +58,11 @@ pub(crate) struct Stats {
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     pub(crate) recent: u32,
     /// Print JSON for programs
-    #[arg(long)]
+    #[arg(long, conflicts_with = "watch")]
     pub(crate) json: bool,
+    /// Show it again and again, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 fn time(text: &str) -> Result<SignedDuration, String> {

@@ -98,9 +98,9 @@ async fn explain(database: &TestDatabase) {
         (
             "the latest payments",
             "created_at_us, updated_at_us from payments order by id desc limit $1",
-            "5000".to_owned(),
+            "2500".to_owned(),
         ),
-        ("what workers wrote", "actor like 'worker%'", "1000".to_owned()),
+        ("what workers wrote", "actor like 'worker%'", "500".to_owned()),
         ("a search over all", "definition_version = $15)\n                order by id desc", find("all", nothing)),
         (
             "a search over open ones",

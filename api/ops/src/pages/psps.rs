@@ -23,7 +23,7 @@ use crate::desk::{App, Desk};
 use crate::humane::{age, count, share};
 
 /// Payments whose histories are read.
-const PAYMENTS: u32 = 1_000;
+const PAYMENTS: u32 = 500;
 
 /// A PSP account, as it did lately.
 pub(crate) struct Health {
