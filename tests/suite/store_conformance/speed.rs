@@ -59,8 +59,12 @@ async fn no_statement_on_sqlite_reads_a_table_from_end_to_end() {
                 "SCAN waiting",
                 // As many rows as there are paused PSP accounts.
                 "SCAN psp_pauses",
+                // An operator's page sorts all endpoints by how long they have been failing: sixteen a merchant at most.
+                "SCAN endpoint",
             ];
-            assert!(harmless.iter().any(|harmless| step.starts_with(harmless)), "{step}: {query}");
+            // In the order of the key itself, which is the table, and only so many.
+            let is_bounded = query.contains("from payments order by id desc limit");
+            assert!(is_bounded || harmless.iter().any(|harmless| step.starts_with(harmless)), "{step}: {query}");
         }
         seen += plan.len();
     }
