@@ -7,6 +7,7 @@ pub mod alerts;
 mod ask;
 mod authorize;
 mod cancel;
+pub mod census;
 mod finalize;
 pub mod gateway;
 pub mod outbound;

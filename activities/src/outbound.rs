@@ -17,11 +17,13 @@ use backon::{ExponentialBuilder, Retryable};
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, field};
 use workflow::engine::{Engine, EngineError};
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::outbound::{AttemptRow, DeliveryClaim, DeliveryOutcome, DeliveryResult, Dispatch};
 use workflow::port::store::StoreError;
 use workflow::signing::SigningKey;
+use workflow::trace;
 
 use in_hand::{CLAIM_PER_ENDPOINT, Counted, InHand};
 use sender::{Letter, Seen, Sender};
@@ -165,6 +167,18 @@ impl Deliverer {
     }
 
     async fn deliver(&self, dispatch: Dispatch, counted: Counted) -> DeliveryResult {
+        let span = tracing::info_span!(
+            "delivery", otel.kind = "producer", event = %dispatch.event_id, endpoint = %dispatch.endpoint_id,
+            attempt = dispatch.attempt, trace_id = field::Empty
+        );
+        let (payment, work) = (dispatch.payment_id, self.send(dispatch, counted));
+        match payment {
+            Some(payment) => trace::step(span, payment, Box::pin(work)).await,
+            None => work.instrument(span).await,
+        }
+    }
+
+    async fn send(&self, dispatch: Dispatch, counted: Counted) -> DeliveryResult {
         let (at, began) = (self.engine.now(), Instant::now());
         let seen = match keys(&dispatch, at) {
             Some(keys) => {
@@ -180,6 +194,10 @@ impl Deliverer {
         let duration_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         let outcome = verdict::outcome(&dispatch, &seen, self.engine.now(), self.engine.random_pair()[0]);
         metrics::counter!("fincore_deliveries_total", "outcome" => label(&outcome)).increment(1);
+        if outcome == DeliveryOutcome::Delivered {
+            let lag = self.engine.now().duration_since(dispatch.since);
+            metrics::histogram!("fincore_delivery_lag_seconds").record(lag.as_secs_f64());
+        }
         metrics::histogram!("fincore_delivery_seconds").record(began.elapsed().as_secs_f64());
         let (status, response, error) = match seen {
             Seen::Answer { status, said, .. } => (Some(status), Some(said), None),

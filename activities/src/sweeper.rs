@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use strum::VariantArray;
-use workflow::definition::{self, State};
 use workflow::engine::{Engine, EngineError};
 use workflow::port::queue::Wake;
 use workflow::port::store::{Due, WebhookEvent};
@@ -63,25 +61,6 @@ impl Sweeper {
         *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = reached;
         metrics::counter!("fincore_swept_total").increment(due.len() as u64);
         Ok(due.into_iter().map(|due| Wake::of(due.payment_id, due.seq)).collect())
-    }
-
-    /// Shows how many payments stand in each state that has not ended, and which PSP accounts are paused.
-    ///
-    /// # Errors
-    /// The store did not answer.
-    pub async fn observe(&self) -> Result<(), EngineError> {
-        let counts = self.engine.store().open_counts().await?;
-        for state in State::VARIANTS.iter().filter(|state| !definition::has_ended(**state)) {
-            let count = counts.iter().find(|(counted, _)| counted == state).map_or(0, |(_, count)| *count);
-            let count = i32::try_from(count).unwrap_or(i32::MAX);
-            metrics::gauge!("fincore_open_payments", "state" => <&str>::from(*state)).set(f64::from(count));
-        }
-        let pauses = self.engine.store().pauses().await?;
-        for psp in self.psps.capabilities().into_keys() {
-            let is_paused = pauses.iter().any(|pause| pause.psp == psp);
-            metrics::gauge!("fincore_psp_paused", "psp" => psp).set(f64::from(u8::from(is_paused)));
-        }
-        Ok(())
     }
 
     /// Matches webhook events again that fitted no payment when they came.

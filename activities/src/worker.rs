@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 use workflow::engine::worker::{Claimed, Lease, Reported, Then};
 use workflow::engine::{Engine, EngineError};
 use workflow::event::Event;
@@ -22,7 +22,7 @@ use workflow::port::alert::Alerter;
 use workflow::port::gateway::Outcome;
 use workflow::port::queue::{Delivery, Settlement};
 use workflow::port::timeouts::Task;
-use workflow::trace::TraceContext;
+use workflow::trace;
 
 use crate::alerts::Alerts;
 use crate::ask::Ask;
@@ -35,9 +35,8 @@ const LEAST_CALL_TIME: Duration = Duration::from_secs(2);
 /// Kept free at the end of a lease for the report to be written.
 const REPORT_TIME: Duration = Duration::from_secs(3);
 
-/// How often open payments are counted for the metrics, and early webhooks matched again: often enough for an alarm, and
-/// rarely enough for a table with many that wait.
-const OBSERVE_EVERY: Duration = Duration::from_secs(10);
+/// How often early webhooks are matched again: rarely enough for a table with many that wait.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 /// A payment is claimed only with this much time left before a worker has to end: for its claim, one call that is worth
 /// making, and the report.
@@ -176,16 +175,16 @@ impl Worker {
         tasks.spawn(async move { alerts.run(until).await });
         let mut sweep = tokio::time::interval(self.options.sweep_every);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut observe = tokio::time::interval(OBSERVE_EVERY);
-        observe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tidy = tokio::time::interval(TIDY_EVERY);
+        tidy.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             let deliveries = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 _ = sweep.tick() => self.swept().await,
-                _ = observe.tick() => {
+                _ = tidy.tick() => {
                     let worker = self.clone();
-                    tasks.spawn(async move { worker.observed().await });
+                    tasks.spawn(async move { worker.tidied().await });
                     Vec::new()
                 }
                 received = self.engine.queue().receive(self.options.concurrency) => received,
@@ -221,12 +220,9 @@ impl Worker {
         }
     }
 
-    /// What can wait a little: counting, webhooks that came before their payment, and what a clock outside was not told.
-    async fn observed(&self) {
+    /// What can wait a little: webhooks that came before their payment, old answers, and what a clock outside was not told.
+    async fn tidied(&self) {
         self.engine.timeouts().sweep().await;
-        if let Err(error) = self.sweeper.observe().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "open payments not counted");
-        }
         if let Err(error) = self.sweeper.match_webhooks().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "webhooks not matched; the next pass tries again");
         }
@@ -250,14 +246,15 @@ impl Worker {
     /// Takes one payment as far as it goes without waiting, no further than the attempt in hand once there is no time for
     /// more. Returns what is to become of the message that brought it.
     pub async fn work_on(&self, delivery: Delivery, until: &Until) -> Settlement {
-        let (id, receives) = (delivery.wake.payment_id, delivery.receives);
-        let trace = delivery.wake.trace.map_or_else(
-            || TraceContext::new([rand::random(), rand::random(), rand::random()]),
-            |trace| trace.child(rand::random()),
-        );
-        let span = tracing::info_span!("work", payment = %id, trace_id = trace.trace_id(), receives);
+        let (id, receives, told_by) = (delivery.wake.payment_id, delivery.receives, delivery.wake.trace);
+        let span =
+            tracing::info_span!("work", otel.kind = "consumer", payment = %id, receives, trace_id = field::Empty);
         // On the heap: the whole attempt lives in it.
-        Box::pin(trace.within(self.follow(delivery, until))).instrument(span).await
+        let work = trace::step(span, id, Box::pin(self.follow(delivery, until)));
+        match told_by {
+            Some(teller) => teller.within(work).await,
+            None => work.await,
+        }
     }
 
     async fn follow(&self, delivery: Delivery, until: &Until) -> Settlement {
@@ -338,10 +335,17 @@ impl Worker {
 
     /// Asks the PSP one thing and reports what came of it.
     async fn step(&self, lease: Lease, until: &Until) -> Result<Reported, EngineError> {
-        let called = self.ask(&lease, until).await;
-        let then = if until.allows_another(self.engine.now()) { Then::GoOn } else { Then::Stop };
-        let event = Event::of(&lease.payment, called.outcome);
-        self.report(lease, event, called.payload_hash, then).await
+        let (activity, attempt) = (<&str>::from(lease.activity), lease.payment.attempt);
+        let span = tracing::info_span!("attempt", otel.name = activity, attempt, outcome = field::Empty);
+        let recorded = span.clone();
+        let work = async {
+            let called = self.ask(&lease, until).await;
+            let then = if until.allows_another(self.engine.now()) { Then::GoOn } else { Then::Stop };
+            let event = Event::of(&lease.payment, called.outcome);
+            recorded.record("outcome", <&str>::from(event.kind()));
+            self.report(lease, event, called.payload_hash, then).await
+        };
+        Box::pin(work).instrument(span).await
     }
 
     async fn ask(&self, lease: &Lease, until: &Until) -> Called {

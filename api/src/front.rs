@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, Method, StatusCode};
 use tracing::{Instrument, Span, field};
-use workflow::trace::TraceContext;
+use workflow::trace::{self, TraceContext};
 
 use crate::App;
 use crate::card_data;
@@ -68,26 +68,28 @@ async fn pass(State(app): State<App>, request: Request, next: Next) -> Response 
     let arrived = Instant::now();
     let [high, low] = app.engine.random_pair();
     let id = format!("req_{high:016x}{low:016x}");
-    let trace = trace_of(&request, [high, low]);
     let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let span = tracing::info_span!(
         "request",
-        method,
-        route,
+        otel.kind = "server",
+        otel.name = format!("{method} {route}"),
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = field::Empty,
         request_id = id,
-        trace_id = trace.trace_id(),
-        status = field::Empty,
+        trace_id = field::Empty,
         latency_ms = field::Empty
     );
+    let trace = trace::request(&span, told_trace(&request), [high, low]);
     let response = answer(&app, request, next, trace, &span).await;
     // How long a client chose to wait says nothing about how quick we are.
     let latency = arrived.elapsed();
     let response = waiting::wait(&app, response).await;
     let response = finish(&app, response, &id);
     let status = response.status();
-    span.record("status", status.as_u16());
+    span.record("http.response.status_code", status.as_u16());
     span.record("latency_ms", u64::try_from(latency.as_millis()).unwrap_or(u64::MAX));
     span.in_scope(|| tracing::debug!("answered"));
     count(method, route, status, latency);
@@ -155,10 +157,9 @@ fn fits(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The caller's trace, should it have one that can be read, or one that begins here. `random` has named the request.
-fn trace_of(request: &Request, [high, low]: [u64; 2]) -> TraceContext {
-    let told = request.headers().get("traceparent").and_then(|value| value.to_str().ok()?.parse().ok());
-    told.map_or_else(|| TraceContext::new([high, low, low]), |trace: TraceContext| trace.child(low))
+/// The caller's trace, should it have one that can be read.
+fn told_trace(request: &Request) -> Option<TraceContext> {
+    request.headers().get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 /// Renders a problem, and adds what every response has.

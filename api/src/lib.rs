@@ -43,6 +43,7 @@ use workflow::shared::Shared as SharedState;
 use workflow::waiting::WaitingRoom;
 
 pub use auth::{new_api_key, new_secret, secret_hash};
+pub use routes::metrics::METRICS_TYPE;
 
 /// Requests of clients that are worked on at the same time. More wait in vain: they are turned away with a problem that
 /// says when to come back. As many as may wait in one lane of the engine.

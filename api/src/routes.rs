@@ -12,7 +12,7 @@ mod events;
 mod health;
 mod history;
 mod list;
-mod metrics;
+pub(crate) mod metrics;
 mod openapi;
 mod problems;
 mod refunds;

@@ -100,7 +100,7 @@ impl Gateway for TestGateway {
     fn notification(&self, event: &[u8]) -> Result<Notification, Unreadable> {
         let text = std::str::from_utf8(event).map_err(|_| Unreadable)?;
         let (event_id, event_type) = (text.to_owned(), "test".to_owned());
-        Ok(Notification { event_id, event_type, payment_id: None, psp_reference: None, news: None })
+        Ok(Notification { event_id, event_type, happened_at: None, payment_id: None, psp_reference: None, news: None })
     }
 }
 

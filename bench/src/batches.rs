@@ -81,6 +81,7 @@ async fn feed(events: Vec<Value>, mut settings: Settings) -> anyhow::Result<(Dur
         moves: shared.moves,
         step_functions: None,
         alerts: Vec::new(),
+        traces: None,
         name: "lambda-bench".to_owned(),
     });
     let (before, began) = (counters.read(), Instant::now());

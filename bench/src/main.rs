@@ -132,7 +132,7 @@ async fn run(args: &Args, places: Places) -> anyhow::Result<()> {
         log_format: LogFormat::Text,
         ..Settings::default()
     };
-    telemetry::start_logging(&settings)?;
+    let _telemetry = telemetry::start(&settings, "bench")?;
     let metrics = telemetry::start_metrics()?;
     if !args.batches.is_empty() {
         return bed::batches(args, &settings, &metrics, &places).await;

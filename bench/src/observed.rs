@@ -21,6 +21,7 @@ use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
+use workflow::port::overview::OpenPayments;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -282,8 +283,8 @@ impl Store for Observed {
         self.reading(self.store.notices_of(id, limit)).await
     }
 
-    async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {
-        self.reading(self.store.open_counts()).await
+    async fn open_payments(&self, now: Timestamp) -> Result<OpenPayments, StoreError> {
+        self.reading(self.store.open_payments(now)).await
     }
 
     async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use activities::alerts;
+use activities::census;
 use activities::gateway::accounts::{self, Purpose};
 use activities::gateway::client::Roots;
 use activities::outbound::Deliverer;
@@ -298,6 +299,7 @@ pub struct Serving {
 pub async fn serve_api(serving: Serving, psps: &Psps, settings: &Settings) -> anyhow::Result<()> {
     let Serving { listener, engine, database, metrics, shared, stop } = serving;
     let accounts = psp_accounts(settings);
+    let counted = Arc::clone(&engine);
     let pages = ops::router(ops::OpsState {
         engine: Arc::clone(&engine),
         operators: database.operators,
@@ -324,8 +326,9 @@ pub async fn serve_api(serving: Serving, psps: &Psps, settings: &Settings) -> an
         stop: stop.clone(),
     };
     let router = pages.fallback_service(api::router(state));
+    let counting = census::run(counted, accounts.into_keys().collect(), stop.clone());
     tokio::select! {
-        () = http::serve(listener, router, stop.clone()) => Ok(()),
+        ((), ()) = async { tokio::join!(http::serve(listener, router, stop.clone()), counting) } => Ok(()),
         // A client that keeps its connection open must not keep the process: after the drain time it is cut off.
         () = async { stop.cancelled().await; tokio::time::sleep(settings.drain_timeout()).await } => Ok(()),
     }

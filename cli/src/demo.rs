@@ -122,10 +122,10 @@ pub(crate) async fn run(knobs: &Knobs, demo: &Demo) -> anyhow::Result<ExitCode> 
     let mut knobs = knobs.clone();
     knobs.database_url.get_or_insert_with(|| format!("sqlite:{}", folder.path().join("demo.db").display()));
     // The payment that needs a person is reported as an error, as it should be; here it would interrupt the story.
-    knobs.log.get_or_insert_with(|| "off".to_owned());
+    knobs.telemetry.log.get_or_insert_with(|| "off".to_owned());
     knobs.sweep_every_ms.get_or_insert(100);
     let settings = Settings::read(&knobs)?;
-    telemetry::start_logging(&settings)?;
+    let telemetry = telemetry::start(&settings, "demo")?;
     let clock = Arc::new(MovableClock::default());
     let parts = Parts {
         settings,
@@ -148,6 +148,7 @@ pub(crate) async fn run(knobs: &Knobs, demo: &Demo) -> anyhow::Result<ExitCode> 
     let ledger = stage.system.sandbox.ledger();
     println!("The sandbox PSP's books have {} entries; each charge was captured at most once.", ledger.len());
     stage.system.stop().await?;
+    telemetry.close().await;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

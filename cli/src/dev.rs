@@ -125,9 +125,9 @@ pub(crate) async fn run_dev(knobs: &Knobs, dev: &Dev) -> anyhow::Result<ExitCode
     knobs.database_url.get_or_insert_with(|| format!("sqlite:{}", database.display()));
     // What one develops listens on this machine.
     knobs.webhooks.allow_loopback_endpoints.get_or_insert(true);
-    knobs.log.get_or_insert_with(|| "warn,fincore=info".to_owned());
+    knobs.telemetry.log.get_or_insert_with(|| "warn,fincore=info".to_owned());
     let settings = Settings::read(&knobs)?;
-    telemetry::start_logging(&settings)?;
+    let telemetry = telemetry::start(&settings, "dev")?;
     let listener = match app::listen(settings.listen).await {
         Ok(listener) => listener,
         // The default port may be in use; then any will do, since the address is printed.
@@ -147,6 +147,7 @@ pub(crate) async fn run_dev(knobs: &Knobs, dev: &Dev) -> anyhow::Result<ExitCode
     let password = development_operator(&system.operators, &data.join("operator-password")).await?;
     welcome(&system, &key, &password, &settings, &data);
     system.finish().await?;
+    telemetry.close().await;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,7 +17,7 @@ use crate::{app, telemetry};
 
 /// Runs until it is asked to stop.
 pub(crate) async fn run(knobs: &Knobs, options: &args::Sandbox) -> anyhow::Result<ExitCode> {
-    telemetry::start_logging(&Settings::read(knobs)?)?;
+    let telemetry = telemetry::start(&Settings::read(knobs)?, "sandbox")?;
     let config = sandbox::Config {
         secret_key: SANDBOX_KEY.to_owned(),
         webhook_url: options.webhook_url.as_ref().map(url::Url::to_string),
@@ -38,6 +38,7 @@ pub(crate) async fn run(knobs: &Knobs, options: &args::Sandbox) -> anyhow::Resul
     welcome(&sandbox, options);
     app::asked_to_stop().await;
     sandbox.stop().await;
+    telemetry.close().await;
     println!("Stopped.");
     Ok(ExitCode::SUCCESS)
 }

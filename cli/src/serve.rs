@@ -3,8 +3,12 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use activities::census;
 use activities::gateway::accounts::Purpose;
+use anyhow::Context;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use workflow::engine::Engine;
 use workflow::port::clock::{Clock, SystemClock};
 
 use crate::app::{self, Schema, Serving, Workers};
@@ -18,7 +22,7 @@ const ROUNDS: usize = 100;
 /// Serves the API, and with `--with-worker` works as well.
 pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
-    telemetry::start_logging(&settings)?;
+    let telemetry = telemetry::start(&settings, "serve")?;
     let metrics = telemetry::start_metrics()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let workers = if serve.with_worker { Workers::Here } else { Workers::Elsewhere };
@@ -46,13 +50,14 @@ pub(crate) async fn serve(knobs: &Knobs, serve: &Serve) -> anyhow::Result<ExitCo
     delivering.await?;
     engine.close().await;
     tracing::info!("stopped");
+    telemetry.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Works until told to stop, or with `--once` until nothing is due.
 pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
-    telemetry::start_logging(&settings)?;
+    let telemetry = telemetry::start(&settings, "work")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let shared = app::shared(&settings, Workers::Elsewhere, &clock)?;
     let psps = app::psps(&settings, Purpose::Calls, &clock, &shared)?;
@@ -74,6 +79,7 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
             };
             if worker.run_once().await? + delivered == 0 {
                 engine.close().await;
+                telemetry.close().await;
                 println!("Nothing is due any more.");
                 return Ok(ExitCode::SUCCESS);
             }
@@ -83,14 +89,34 @@ pub(crate) async fn work(knobs: &Knobs, work: &Work) -> anyhow::Result<ExitCode>
     if settings.queue == QueueKind::Sqs {
         app::look_at_sqs(&settings).await;
     }
-    tracing::info!(concurrency = settings.worker_concurrency, "working");
     let stop = stop_when_asked();
+    let showing = show_metrics(&engine, &settings, &stop).await?;
+    tracing::info!(concurrency = settings.worker_concurrency, "working");
     let delivering = app::deliver(deliverer, &stop);
     worker.run(stop).await;
+    showing.await?;
     delivering.await?;
     engine.close().await;
     tracing::info!("stopped");
+    telemetry.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A worker's own page of metrics, where the settings want one; begun before the worker is, so that all is counted.
+async fn show_metrics(
+    engine: &Arc<Engine>,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
+    let Some(address) = settings.metrics_listen else { return Ok(tokio::spawn(async {})) };
+    let listener = app::listen(address).await.context("metrics_listen")?;
+    let metrics = telemetry::start_metrics()?;
+    tracing::info!(address = %listener.local_addr()?, "showing metrics");
+    let counting = census::run(Arc::clone(engine), app::psp_names(settings), stop.clone());
+    let serving = telemetry::serve_metrics(listener, metrics, stop.clone());
+    Ok(tokio::spawn(async move {
+        tokio::join!(counting, serving);
+    }))
 }
 
 /// A token that is cancelled when the process is asked to stop.

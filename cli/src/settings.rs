@@ -5,9 +5,11 @@
 
 pub mod accounts;
 mod bounds;
+mod defaults;
 mod kinds;
 mod meaning;
 mod ops;
+mod telemetry;
 mod timeouts;
 mod webhooks;
 
@@ -24,6 +26,7 @@ use activities::gateway::accounts::{self as psp_accounts, Account};
 use bounds::{in_bounds, is_http};
 pub use kinds::{DatabasePooler, LogFormat, QueueKind, TimeoutsKind};
 pub use ops::OpsKnobs;
+pub use telemetry::TelemetryKnobs;
 pub use timeouts::TimeoutKnobs;
 pub use webhooks::WebhookKnobs;
 
@@ -140,14 +143,10 @@ pub struct Knobs {
     #[command(flatten)]
     #[serde(flatten)]
     pub ops: OpsKnobs,
-    /// What to log, for example info or fincore=debug,warn
-    #[arg(long, global = true, env = "FINCORE_LOG", value_name = "FILTER")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<String>,
-    /// How to log
-    #[arg(long, global = true, env = "FINCORE_LOG_FORMAT", value_name = "text|json")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<LogFormat>,
+    /// What is told about the program itself.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub telemetry: TelemetryKnobs,
 }
 
 /// What the program goes by.
@@ -226,50 +225,12 @@ pub struct Settings {
     pub log: String,
     /// How to log.
     pub log_format: LogFormat,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            database_url: "sqlite:fincore.db".into(),
-            // Group commit needs few: two lanes of writes, and readers.
-            database_connections: 16,
-            database_pooler: DatabasePooler::None,
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            psp: "stripe".into(),
-            fallback_psps: Vec::new(),
-            psps: BTreeMap::new(),
-            merchants: BTreeMap::new(),
-            stripe_url: "https://api.stripe.com".into(),
-            stripe_secret_key: SecretString::default(),
-            stripe_webhook_secret: SecretString::default(),
-            queue: QueueKind::Local,
-            sqs_queue_url: String::new(),
-            sqs_dead_letter_queue_url: None,
-            timeouts: TimeoutsKind::Database,
-            state_machine_arn: None,
-            alert_sns_topic: None,
-            aws_endpoint_url: None,
-            redis_url: None,
-            redis_prefix: workflow_redis::PREFIX.into(),
-            rate_limit_per_second: 0,
-            rate_limit_burst: 0,
-            docs_url: None,
-            worker_concurrency: 256,
-            sweep_every_ms: 500,
-            drain_timeout_ms: 25_000,
-            alert_webhook_url: None,
-            alert_webhook_secret: None,
-            deliver_webhooks: true,
-            allow_loopback_endpoints: false,
-            webhook_retention_days: 30,
-            ops_secure_cookies: true,
-            ops_trusted_proxies: String::new(),
-            ops_user_header: None,
-            log: "info".into(),
-            log_format: LogFormat::Text,
-        }
-    }
+    /// Where a worker shows its metrics, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Who gets traces, if anybody.
+    pub otlp_endpoint: Option<String>,
+    /// Which share of them.
+    pub trace_ratio: f64,
 }
 
 impl Settings {
@@ -327,6 +288,7 @@ impl Settings {
         if self.alert_webhook_url.is_some() != self.alert_webhook_secret.is_some() {
             bail!("alert_webhook_url and alert_webhook_secret go together: set both or none");
         }
+        self.check_telemetry()?;
         self.ops()?;
         accounts::check(&self.psp, &self.fallback_psps, &self.psps, &self.merchants)
     }

@@ -20,10 +20,10 @@ use crate::watch::{self, Look};
 
 pub(crate) async fn run(knobs: &Knobs, stats: &Stats) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(knobs)?;
-    let overview = app::open(&settings, Schema::Expect).await?.overview;
+    let database = app::open(&settings, Schema::Expect).await?;
     let counted = async || {
-        let open = overview.open_payments(SystemClock.now()).await?;
-        anyhow::Ok((open, overview.recent_payments(stats.recent).await?))
+        let open = database.store.open_payments(SystemClock.now()).await?;
+        anyhow::Ok((open, database.overview.recent_payments(stats.recent).await?))
     };
     if stats.watch {
         return watch::until_it_ends(async || {

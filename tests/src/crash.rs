@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
+use workflow::port::overview::OpenPayments;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -269,9 +269,9 @@ impl Store for CrashStore {
         self.inner.notices_of(id, limit).await
     }
 
-    async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {
+    async fn open_payments(&self, now: Timestamp) -> Result<OpenPayments, StoreError> {
         self.alive().await;
-        self.inner.open_counts().await
+        self.inner.open_payments(now).await
     }
 
     async fn api_key(&self, secret_hash: Hash) -> Result<Option<ApiKey>, StoreError> {

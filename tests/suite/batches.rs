@@ -41,6 +41,7 @@ fincore_tests::on_each_database! {
             moves: Arc::new(Nothing),
             step_functions: None,
             alerts: Vec::new(),
+            traces: None,
             name: "batch".to_owned(),
         };
         // On one thread and with a store of its own, as the function has it.

@@ -157,6 +157,7 @@ crate::on_each_store! {
         let declined = Notification {
             event_id: "evt_declined".to_owned(),
             event_type: "payment_intent.payment_failed".to_owned(),
+            happened_at: None,
             payment_id: Some(id),
             psp_reference: None,
             news: Some(News::Outcome(Outcome::Declined(failure))),

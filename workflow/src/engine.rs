@@ -33,7 +33,7 @@ use crate::port::queue::{Queue, Wake};
 use crate::port::store::{NewPayment, Opened, Origin, Started, Store, StoreError, Update, Updated};
 use crate::port::timeouts::{Followed, Timeouts};
 use crate::shared::Nothing;
-use crate::trace::TraceContext;
+use crate::trace::{self, TraceContext};
 
 use change::{Change, News, following};
 
@@ -245,6 +245,7 @@ impl Engine {
         let moved: Vec<Moved> = changes().filter_map(Change::moved).collect();
         let mut followed: Vec<Followed> = changes().filter_map(Change::followed).collect();
         followed.extend(opens.as_ref().map(|step| following(None, &step.payment)));
+        let ended: Vec<Payment> = changes().filter_map(Change::ended).collect();
         let is_told = changes().any(|change| !change.notifications.is_empty());
         let Some(update) = change.into_update(origin) else { return Ok(Updated::Applied) };
         let update = Update {
@@ -262,6 +263,7 @@ impl Engine {
                 self.tell_outbound();
             }
             followed.into_iter().for_each(|followed| self.timeouts.follow(followed));
+            ended.iter().for_each(trace::ended);
             for moved in moved {
                 self.moves.announce(moved).await;
             }

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -75,10 +76,13 @@ async fn run<T: Clone + Send + Sync + 'static, R: Send + 'static>(
     while queue.recv_many(&mut waiting, MAX_BATCH).await > 0 {
         let (elements, answers): (Vec<T>, Vec<_>) =
             waiting.drain(..).map(|waiting| (waiting.element, waiting.answer)).unzip();
-        metrics::counter!("fincore_group_commits_total", "lane" => name).increment(1);
-        metrics::counter!("fincore_group_commit_elements_total", "lane" => name).increment(elements.len() as u64);
         let elements: Arc<[T]> = elements.into();
-        match contained(&*commit, &elements).await {
+        let size = u32::try_from(elements.len()).unwrap_or(u32::MAX);
+        metrics::histogram!("fincore_group_commit_size", "lane" => name).record(size);
+        let began = Instant::now();
+        let committed = contained(&*commit, &elements).await;
+        metrics::histogram!("fincore_group_commit_seconds", "lane" => name).record(began.elapsed().as_secs_f64());
+        match committed {
             Err(StoreError::Refused(_) | StoreError::Corrupt(_) | StoreError::Held(_)) if elements.len() > 1 => {
                 let Ok(permit) = Arc::clone(&apart).acquire_owned().await else { return };
                 let commit = Arc::clone(&commit);

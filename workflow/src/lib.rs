@@ -19,6 +19,7 @@ pub mod explain;
 pub mod group_commit;
 pub mod history;
 pub mod ids;
+pub mod instruments;
 pub mod local_queue;
 pub mod money;
 pub mod notification;

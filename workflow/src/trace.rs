@@ -1,13 +1,66 @@
-//! W3C trace context: which request or event something belongs to, across processes. It explains and decides nothing.
+//! W3C trace context: which request or payment something belongs to, across processes. It explains and decides nothing.
 //!
-//! See <https://www.w3.org/TR/trace-context/>. Deliberately not here: recording spans.
+//! See <https://www.w3.org/TR/trace-context/>. A payment's trace is named by the payment's id, so whoever has the row, or the
+//! id from a message, knows it. Deliberately not here: recording; a process may have a [`Recorder`].
 
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
+use std::sync::OnceLock;
+
+use tracing::{Instrument, Span};
+
+use crate::ids::PaymentId;
+use crate::payment::Payment;
 
 tokio::task_local! {
     static CURRENT: TraceContext;
+}
+
+static RECORDER: OnceLock<Box<dyn Recorder>> = OnceLock::new();
+
+/// Records spans, for tools that draw them.
+pub trait Recorder: Send + Sync {
+    /// Gives a span that has just been made its place: below `parent` if there is one, and led to by `cause`, which is of
+    /// another trace. Returns what its own steps are below.
+    fn place(&self, span: &Span, parent: Option<TraceContext>, cause: Option<TraceContext>) -> Option<TraceContext>;
+
+    /// Records the whole way of a payment that has ended: the span that all its steps are below.
+    fn whole(&self, payment: &Payment);
+}
+
+/// Has spans recorded from now on; the first one who says so is heard. Without, traces are names in logs.
+pub fn record_by(recorder: Box<dyn Recorder>) {
+    let _second = RECORDER.set(recorder);
+}
+
+/// Makes a span the beginning of a request, in the caller's trace if the caller told it; a trace of our own begins
+/// otherwise.
+pub fn request(span: &Span, told: Option<TraceContext>, [high, low]: [u64; 2]) -> TraceContext {
+    let placed = RECORDER.get().and_then(|recorder| recorder.place(span, told, None));
+    let named = || told.map_or_else(|| TraceContext::new([high, low, low]), |told| told.child(low));
+    let context = placed.unwrap_or_else(named);
+    span.record("trace_id", context.trace_id());
+    context
+}
+
+/// Does some work as a step of a payment's trace, led to by the work at hand: a step before, or somebody's request.
+pub async fn step<F: Future>(span: Span, payment: PaymentId, work: F) -> F::Output {
+    let whole = TraceContext::of(payment);
+    let (parent, cause) = match TraceContext::current() {
+        Some(before) if before.trace == whole.trace => (before, None),
+        cause => (whole, cause),
+    };
+    let placed = RECORDER.get().and_then(|recorder| recorder.place(&span, Some(parent), cause));
+    span.record("trace_id", whole.trace_id());
+    placed.unwrap_or(parent).within(work).instrument(span).await
+}
+
+/// A payment has ended.
+pub(crate) fn ended(payment: &Payment) {
+    if let Some(recorder) = RECORDER.get() {
+        recorder.whole(payment);
+    }
 }
 
 /// A `traceparent`: the trace, and the step of it that caused what follows.
@@ -24,6 +77,37 @@ impl TraceContext {
     pub fn new(random: [u64; 3]) -> Self {
         let [high, low, parent] = random.map(|part| part.max(1));
         Self { trace: (u128::from(high) << 64) | u128::from(low), parent, flags: 0 }
+    }
+
+    /// A payment's trace, and the span of its whole way.
+    #[must_use]
+    pub fn of(payment: PaymentId) -> Self {
+        let (high, low) = payment.uuid().as_u64_pair();
+        Self { trace: (u128::from(high) << 64) | u128::from(low), parent: low, flags: 0 }
+    }
+
+    /// A step that has names. They must not be zero.
+    #[must_use]
+    pub fn named(trace: u128, span: u64, is_sampled: bool) -> Self {
+        Self { trace: trace.max(1), parent: span.max(1), flags: u8::from(is_sampled) }
+    }
+
+    /// The trace's name.
+    #[must_use]
+    pub fn trace(self) -> u128 {
+        self.trace
+    }
+
+    /// The name of the step.
+    #[must_use]
+    pub fn span(self) -> u64 {
+        self.parent
+    }
+
+    /// The flags: 1 for a trace that is sampled.
+    #[must_use]
+    pub fn flags(self) -> u8 {
+        self.flags
     }
 
     /// The next step of the same trace.

@@ -14,6 +14,7 @@ type Generated = (&'static str, fn() -> String);
 const FILES: &[Generated] = &[
     ("statemachine.asl.json", workflow::asl::render),
     ("docs/WORKFLOW.md", workflow::diagram::render),
+    ("docs/METRICS.md", workflow::instruments::render),
     ("docs/openapi.json", api::openapi_json),
     ("docs/SANDBOX.md", sandbox::manual::render),
 ];

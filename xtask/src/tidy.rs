@@ -11,6 +11,7 @@ use crate::tidy::tree::Tree;
 mod arrows;
 mod dependencies;
 mod files;
+mod instruments;
 mod licences;
 mod packages;
 mod tree;
@@ -36,6 +37,7 @@ pub(crate) fn check() -> Result<()> {
     let tree = Tree::read(&crate::root())?;
     let packages = Packages::read()?;
     let mut violations = files::check(&tree);
+    violations.extend(instruments::check(&tree));
     violations.extend(arrows::check(&packages));
     violations.extend(dependencies::check(&packages));
     violations.extend(dependencies::check_readme(&tree)?);

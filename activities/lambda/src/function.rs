@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use activities::census::Counted;
 use activities::psps::Psps;
 use activities::sweeper::Sweeper;
 use activities::worker::{LEAST_WORK_TIME, Until, Worker, WorkerOptions};
@@ -25,6 +26,7 @@ use workflow::port::store::Store;
 use workflow_aws::message::{self, TRACE_ATTRIBUTE, UNREADABLE_PAUSE};
 use workflow_aws::sfn::{self, SfnOptions};
 use workflow_aws::sqs::{self, SqsQueue};
+use workflow_otel::Traces;
 
 /// Kept free at the end of an invocation: for messages to be put off, and the answer to be sent.
 const LAST: SignedDuration = SignedDuration::from_millis(1_500);
@@ -55,6 +57,8 @@ pub struct Parts {
     pub step_functions: Option<SfnOptions>,
     /// Where dead letters are told of.
     pub alerts: Vec<Arc<dyn Alerter>>,
+    /// What sends traces, if anything does.
+    pub traces: Option<Traces>,
     /// Names this function in leases and history.
     pub name: String,
 }
@@ -65,21 +69,25 @@ pub struct Function {
     engine: Arc<Engine>,
     queue: Arc<SqsQueue>,
     sweeper: Sweeper,
+    /// The names of the accounts.
+    psps: Vec<String>,
+    traces: Option<Traces>,
 }
 
 impl Function {
     /// A function made of these parts. Opens its lanes on the runtime it is made in.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, queue, psps, clock, moves, step_functions, alerts, name } = parts;
+        let Parts { store, queue, psps, clock, moves, step_functions, alerts, traces, name } = parts;
         let (random, capabilities) = (Arc::new(SystemRandom), psps.capabilities());
+        let names = capabilities.keys().cloned().collect();
         let timeouts = sfn::timeouts(step_functions, &store, &clock);
         let engine = Engine::new(store, Arc::clone(&queue) as _, clock, random, capabilities);
         let engine = Arc::new(engine.announcing(moves).timed_by(timeouts));
         let options = WorkerOptions { name, ..WorkerOptions::default() };
         let sweeper = Sweeper::new(Arc::clone(&engine), Arc::clone(&psps));
         let worker = Worker::new(Arc::clone(&engine), psps, options).alerting(alerts);
-        Self { worker, engine, queue, sweeper }
+        Self { worker, engine, queue, sweeper, psps: names, traces }
     }
 
     /// Answers one event.
@@ -184,6 +192,10 @@ impl Function {
             }
         }
         tracing::info!(swept, "swept");
+        match Counted::take(&self.engine, &self.psps).await {
+            Ok(counted) => counted.log(),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "payments not counted"),
+        }
         Ok(swept)
     }
 
@@ -202,9 +214,16 @@ impl Function {
     /// Lets what was told and put off be sent before the process is frozen, for as long as there is time.
     async fn flush(&self, deadline: Timestamp) {
         let left = Duration::try_from(deadline.duration_since(self.engine.now())).unwrap_or_default();
-        let said = async { tokio::join!(self.queue.flush(), self.engine.timeouts().flush()) };
+        let traced = async {
+            if let Some(traces) = &self.traces {
+                traces.flush().await;
+            }
+        };
+        let said = async { tokio::join!(self.queue.flush(), self.engine.timeouts().flush(), traced) };
         if tokio::time::timeout(left / 2, said).await.is_err() {
-            tracing::warn!("the queue or Step Functions is slow: messages come again when their time is over");
+            tracing::warn!(
+                "the queue, Step Functions or the collector of traces is slow: messages come again when their time is over"
+            );
         }
     }
 }

@@ -16,12 +16,15 @@ use activities::psps::Psps;
 use anyhow::Context;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
 use workflow::port::alert::Alerter;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::shared::Shared;
 use workflow_aws::alerts::{DeadLetterQueue, TopicAlert};
 use workflow_aws::sqs::{Listening, SqsQueue};
+use workflow_otel::Traces;
 use workflow_postgres::PostgresStore;
 use workflow_redis::RedisShared;
 
@@ -54,15 +57,18 @@ pub async fn main_with(change: impl FnOnce(Parts) -> Parts) -> ExitCode {
 async fn run(change: impl FnOnce(Parts) -> Parts) -> anyhow::Result<()> {
     let settings = Settings::read(&|name| std::env::var(name).ok())?;
     let filter = EnvFilter::try_new(&settings.log).context("FINCORE_LOG is not a filter")?;
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let function = Function::new(change(open(&settings).await?));
+    let opened = settings.otel.as_ref().map(workflow_otel::open).transpose()?;
+    let (traces, spans) = opened.unzip();
+    let log = fmt::layer().json().with_writer(std::io::stderr).with_filter(filter);
+    tracing_subscriber::registry().with(spans).with(log).init();
+    let function = Function::new(change(open(&settings, traces).await?));
     let answer = |event: LambdaEvent<Value>| function.handle(event);
     lambda_runtime::run(service_fn(answer)).await.map_err(|error| anyhow::anyhow!("the runtime API failed: {error}"))
 }
 
 /// Opens what the function is made of. The database is far away, so it is called first, and the rest is made ready while
 /// it answers.
-async fn open(settings: &Settings) -> anyhow::Result<Parts> {
+async fn open(settings: &Settings, traces: Option<Traces>) -> anyhow::Result<Parts> {
     let (store, rest) = tokio::join!(PostgresStore::connect(settings.database()), async { Rest::open(settings) });
     let Rest { psps, alerts, shared, clock } = rest?;
     Ok(Parts {
@@ -73,6 +79,7 @@ async fn open(settings: &Settings) -> anyhow::Result<Parts> {
         moves: shared.moves,
         step_functions: settings.step_functions.clone(),
         alerts,
+        traces,
         name: settings.name.clone(),
     })
 }

@@ -8,6 +8,7 @@ use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use workflow_aws::sfn::{Keeping, SfnOptions};
 use workflow_aws::sqs::SqsOptions;
+use workflow_otel::OtelOptions;
 use workflow_postgres::{Pooler, PostgresOptions};
 use workflow_redis::RedisOptions;
 
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) dead_letter_queue: Option<SqsOptions>,
     /// The topic, and where AWS is.
     pub(crate) alert_sns_topic: Option<(String, Option<String>)>,
+    /// Where traces are sent, if anywhere.
+    pub(crate) otel: Option<OtelOptions>,
     /// Names this function in leases and history.
     pub(crate) name: String,
     pub(crate) log: String,
@@ -98,6 +101,7 @@ impl Settings {
                 .map(|url| SqsOptions::new(url, variable("FINCORE_AWS_ENDPOINT_URL"))),
             alert_sns_topic: variable("FINCORE_ALERT_SNS_TOPIC")
                 .map(|topic| (topic, variable("FINCORE_AWS_ENDPOINT_URL"))),
+            otel: otel(variable)?,
             // The end of a log stream's name tells one function from another, and where its log is.
             name: format!("lambda-{}", stream.rsplit(['/', ']']).next().unwrap_or_default()),
             log: variable("FINCORE_LOG").unwrap_or_else(|| "info".to_owned()),
@@ -109,6 +113,21 @@ impl Settings {
         let url = self.database_url.expose_secret().to_owned();
         PostgresOptions { pooler: self.pooler, ..PostgresOptions::new(url, self.database_connections) }
     }
+}
+
+/// Traces, as `fincore` takes it from its environment.
+fn otel(variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Option<OtelOptions>> {
+    let ratio = match variable("FINCORE_TRACE_RATIO") {
+        None => 1.0,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|ratio| (0.0..=1.0).contains(ratio))
+            .with_context(|| format!("FINCORE_TRACE_RATIO is {text}, but must be from 0 to 1"))?,
+    };
+    let (service, version) = ("fincore-lambda".to_owned(), env!("CARGO_PKG_VERSION"));
+    let options = |endpoint| OtelOptions { endpoint, ratio, service, version };
+    Ok(variable("FINCORE_OTLP_ENDPOINT").map(options))
 }
 
 /// Step Functions, as `fincore` takes it from its environment.

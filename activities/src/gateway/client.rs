@@ -19,6 +19,7 @@ pub(crate) mod retry_after;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::{Instrument, field};
 use workflow::event::Unknown;
 use workflow::port::breakers::Breakers;
 use workflow::port::clock::Clock;
@@ -146,8 +147,16 @@ impl PspClient {
     /// [`Outcome::NotSent`] when it did not get there, [`Outcome::Unknown`] when it may have; nothing else.
     pub async fn send(&self, operation: Operation, request: Request, timeout: Duration) -> Result<Answer, Outcome> {
         let started = Instant::now();
-        let result = self.admit_and_send(operation, request, timeout).await;
+        let span = tracing::info_span!(
+            "psp_call", otel.kind = "client", psp = %self.psp, operation = %operation,
+            http.response.status_code = field::Empty, outcome = field::Empty
+        );
+        let result = self.admit_and_send(operation, request, timeout).instrument(span.clone()).await;
         let (operation, outcome): (&'static str, _) = (operation.into(), outcome_label(&result));
+        span.record("outcome", outcome);
+        if let Ok(answer) = &result {
+            span.record("http.response.status_code", answer.status);
+        }
         metrics::counter!("fincore_psp_calls_total",
             "psp" => self.psp.clone(), "operation" => operation, "outcome" => outcome)
         .increment(1);

@@ -75,6 +75,7 @@ mod tests {
     fn dispatch(tries: i32) -> Dispatch {
         Dispatch {
             event_id: EventId::new(at(0), [1, 1]),
+            payment_id: None,
             endpoint_id: EndpointId::new(at(0), [2, 2]),
             attempt: tries + 7,
             tries,

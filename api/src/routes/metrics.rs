@@ -10,6 +10,9 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::document::{Responses, problems};
 
+/// What Prometheus calls its text format.
+pub const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(metrics))
 }
@@ -22,8 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"), MetricsProblems)
 )]
 async fn metrics(State(app): State<App>) -> Response {
-    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(CONTENT_TYPE, text)], (app.metrics)()).into_response()
+    ([(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE))], (app.metrics)()).into_response()
 }
 
 struct MetricsProblems;

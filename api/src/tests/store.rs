@@ -7,10 +7,10 @@ mod outbound;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
-use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
+use workflow::port::overview::OpenPayments;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -132,8 +132,8 @@ impl Store for TestStore {
     async fn notices_of(&self, _id: PaymentId, _limit: u32) -> Result<Vec<NoticeRow>, StoreError> {
         self.up(Vec::new())
     }
-    async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {
-        self.up(Vec::new())
+    async fn open_payments(&self, _now: Timestamp) -> Result<OpenPayments, StoreError> {
+        self.up(OpenPayments::default())
     }
     async fn add_api_key(&self, _key: &ApiKey) -> Result<(), StoreError> {
         self.up(())

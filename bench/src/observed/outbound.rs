@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use workflow::ids::{EndpointId, EventId, MerchantId};
 use workflow::port::outbound::{
-    AttemptRow, DeliveryClaim, DeliveryPage, DeliveryResult, DeliveryRow, DirectEvent, Dispatch, Endpoint,
+    AttemptRow, Backlog, DeliveryClaim, DeliveryPage, DeliveryResult, DeliveryRow, DirectEvent, Dispatch, Endpoint,
     EndpointWrite, Outbound, Resend,
 };
 use workflow::port::store::{StoreError, Updated};
@@ -72,5 +72,9 @@ impl Outbound for Observed {
 
     async fn prune_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.reading(self.store.prune_events(before, limit)).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        self.reading(self.store.backlog(now)).await
     }
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use workflow::ids::{EndpointId, EventId, MerchantId};
 use workflow::port::outbound::{
-    AttemptRow, DeliveryClaim, DeliveryPage, DeliveryResult, DeliveryRow, DirectEvent, Dispatch, Endpoint,
+    AttemptRow, Backlog, DeliveryClaim, DeliveryPage, DeliveryResult, DeliveryRow, DirectEvent, Dispatch, Endpoint,
     EndpointWrite, Outbound, Resend,
 };
 use workflow::port::store::{StoreError, Updated};
@@ -86,5 +86,10 @@ impl Outbound for CrashStore {
     async fn prune_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.alive().await;
         self.inner.prune_events(before, limit).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        self.alive().await;
+        self.inner.backlog(now).await
     }
 }

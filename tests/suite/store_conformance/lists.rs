@@ -1,7 +1,6 @@
 //! Lists: in order, bounded, and each merchant's own.
 
 use fincore_tests::build;
-use workflow::definition::State;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
 use workflow::port::store::{Due, ListFilter, ListStep, Listed, StoreError};
@@ -108,19 +107,6 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let rest = store.walk(Some(first[2].id), 3).await.unwrap();
         assert_eq!(store.walk(Some(rest[1].id), 3).await.unwrap(), []);
         assert_eq!([first, rest].concat(), payments);
-    }
-
-    async fn open_payments_are_counted_by_state(database: TestDatabase) {
-        let store = database.store().await;
-        assert_eq!(store.open_counts().await.unwrap(), []);
-        let payments = started(&store, (1..=6).map(build::payment)).await;
-        apply(&store, build::end(&payments[0])).await;
-        apply(&store, build::claim(&payments[1], build::at(60))).await;
-        apply(&store, build::claim(&payments[2], build::at(60))).await;
-        apply(&store, build::review(&payments[3])).await;
-        let mut counts = store.open_counts().await.unwrap();
-        counts.sort_by_key(|(state, _)| *state as usize);
-        assert_eq!(counts, [(State::Created, 2), (State::Authorizing, 2), (State::InReview, 1)]);
     }
 
     async fn an_api_key_is_found_by_the_hash_of_its_secret(database: TestDatabase) {

@@ -17,24 +17,30 @@ use super::{apply, one, started};
 fincore_tests::on_each_database! {
     async fn open_payments_are_counted_by_state_with_the_oldest_and_what_is_due(database: TestDatabase) {
         let store = database.store().await;
-        let overview = database.desk().await.overview;
-        assert_eq!(overview.open_payments(at(0)).await.unwrap().standings, []);
+        assert_eq!(store.open_payments(at(0)).await.unwrap().standings, []);
         let payments = started(&store, (1..=4).map(build::payment)).await;
         moved(&store, &payments[0], State::AwaitingWebhook, 50).await;
         moved(&store, &payments[1], State::AwaitingWebhook, 20).await;
         ended(&store, &payments[2], State::Failed, None).await;
-        let open = overview.open_payments(at(60)).await.unwrap();
+        let open = store.open_payments(at(60)).await.unwrap();
         let standing = |state, count, seconds| Standing {
             kind: Kind::Charge,
             definition_version: payments[0].definition_version,
             state,
             count,
             oldest_since: at(seconds),
+            overdue: 0,
         };
         assert_eq!(open.standings, [standing(State::AwaitingWebhook, 2, 20), standing(State::Created, 1, 0)]);
         assert_eq!((open.due, open.due_since), (1, Some(at(0))), "what waits for an hour is not due");
-        let later = overview.open_payments(at(10_000)).await.unwrap();
-        assert_eq!(later.due, 3);
+        let overdue = async |seconds| {
+            let open = store.open_payments(at(seconds)).await.unwrap();
+            open.standings.iter().map(|standing| (standing.state, standing.overdue)).collect::<Vec<_>>()
+        };
+        assert_eq!(overdue(119).await, [(State::AwaitingWebhook, 0), (State::Created, 0)], "workers have a while");
+        assert_eq!(overdue(120).await, [(State::AwaitingWebhook, 0), (State::Created, 1)]);
+        assert_eq!(overdue(10_000).await, [(State::AwaitingWebhook, 2), (State::Created, 1)]);
+        assert_eq!(store.open_payments(at(10_000)).await.unwrap().due, 3);
     }
 
     async fn the_latest_payments_come_first_with_what_workers_wrote(database: TestDatabase) {

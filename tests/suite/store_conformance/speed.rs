@@ -121,7 +121,7 @@ async fn use_everything(store: &Arc<dyn Store>, round: u64) -> i64 {
     let told = build::told(&notices[0], "log", NoticeOutcome::Told(build::at(11)));
     store.settle_notices(&[told]).await.unwrap();
     store.notices_of(payments[3].id, 10).await.unwrap();
-    store.open_counts().await.unwrap();
+    store.open_payments(build::at(60)).await.unwrap();
     let key = build::api_key(round);
     store.add_api_key(&key).await.unwrap();
     store.api_key(key.secret_hash).await.unwrap();

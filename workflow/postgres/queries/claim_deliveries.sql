@@ -48,7 +48,7 @@ with recursive waiting as (
     returning delivery.event_id, delivery.endpoint_id, delivery.attempts, delivery.tries, delivery.since_us
 )
 select claimed.event_id, claimed.endpoint_id, claimed.attempts, claimed.tries, claimed.since_us,
-    event.payload, endpoint.url, endpoint.secret, endpoint.former_secret, endpoint.former_secret_expires_at_us,
+    event.payment_id, event.payload, endpoint.url, endpoint.secret, endpoint.former_secret, endpoint.former_secret_expires_at_us,
     endpoint.failing_since_us
 from claimed
 join outbound_events as event on event.id = claimed.event_id

@@ -9,12 +9,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{Connection, Postgres};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use workflow::instruments::connection_taken;
 use workflow::port::store::StoreError;
 
 use crate::error::store_error;
@@ -111,8 +112,8 @@ impl PostgresStore {
         let writers = options.max_connections.div_ceil(2).max(1);
         let readers = options.max_connections.saturating_sub(writers).max(1);
         let store = Self {
-            writers: Lines::open(&connect, &options, writers),
-            readers: Lines::open(&connect, &options, readers),
+            writers: Lines::open("writers", &connect, &options, writers),
+            readers: Lines::open("readers", &connect, &options, readers),
             lists: Arc::new(Semaphore::new(lists_of(readers))),
             patience: options.acquire_timeout,
             options: connect,
@@ -155,13 +156,14 @@ fn lists_of(readers: u32) -> usize {
 /// A pool, and how statements are run on it.
 #[derive(Clone, Debug)]
 struct Lines {
+    name: &'static str,
     pool: PgPool,
     frame: Frame,
     patience: Duration,
 }
 
 impl Lines {
-    fn open(connect: &PgConnectOptions, options: &PostgresOptions, max_connections: u32) -> Self {
+    fn open(name: &'static str, connect: &PgConnectOptions, options: &PostgresOptions, max_connections: u32) -> Self {
         let statement_timeout = options.statement_timeout;
         let frame = Frame::new(options.pooler, statement_timeout);
         let new = frame.clone();
@@ -185,11 +187,13 @@ impl Lines {
                 Box::pin(async move { new.prepare(connection, statement_timeout).await })
             })
             .connect_lazy_with(connect.clone());
-        Self { pool, frame, patience: statement_timeout + GRACE }
+        Self { name, pool, frame, patience: statement_timeout + GRACE }
     }
 
     async fn hold(&self) -> Result<Held, StoreError> {
+        let began = Instant::now();
         let connection = self.pool.acquire().await.map_err(store_error)?;
+        connection_taken(self.name, began.elapsed(), self.pool.size(), self.pool.num_idle());
         Ok(Held::new(connection, self.frame.clone(), self.patience))
     }
 }

@@ -28,10 +28,10 @@ mod webhooks;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
+use workflow::port::overview::OpenPayments;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -134,8 +134,8 @@ impl Store for PostgresStore {
         letters::notices_of(self, id, limit).await
     }
 
-    async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError> {
-        read::open_counts(self).await
+    async fn open_payments(&self, now: Timestamp) -> Result<OpenPayments, StoreError> {
+        overview::open_payments(self, now).await
     }
 
     async fn add_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use workflow::ids::{EndpointId, EventId, MerchantId};
 use workflow::port::outbound::{
-    AttemptRow, DeliveryClaim, DeliveryPage, DeliveryResult, DeliveryRow, DirectEvent, Dispatch, Endpoint,
+    AttemptRow, Backlog, DeliveryClaim, DeliveryPage, DeliveryResult, DeliveryRow, DirectEvent, Dispatch, Endpoint,
     EndpointWrite, Outbound, Resend,
 };
 use workflow::port::store::{StoreError, Updated};
@@ -78,5 +78,9 @@ impl Outbound for PostgresStore {
 
     async fn prune_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         events::prune_events(self, before, limit).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError> {
+        deliveries::backlog(self, now).await
     }
 }

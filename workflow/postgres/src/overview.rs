@@ -8,11 +8,11 @@ use uuid::Uuid;
 use workflow::ids::{EventId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::overview::{
-    EndpointRow, FindSource, FindStep, Inbox, InboxRow, OPEN_MOST, OpenPayments, Overview, PENDING_MOST, RecentPayment,
-    WorkerRow,
+    EndpointRow, FindSource, FindStep, Inbox, InboxRow, OPEN_MOST, OVERDUE_AFTER, OpenPayments, Overview, PENDING_MOST,
+    RecentPayment, WorkerRow,
 };
 use workflow::port::row::PaymentRow;
-use workflow::port::row::desk::{InboxColumns, RecentRow, StandingRow, TroubledRow, WorkedRow, open_payments};
+use workflow::port::row::desk::{self, InboxColumns, RecentRow, StandingRow, TroubledRow, WorkedRow};
 use workflow::port::store::{Bounds, Listed, StoreError, Walk};
 
 use crate::PostgresStore;
@@ -23,13 +23,6 @@ use crate::session::{Held, within};
 
 #[async_trait]
 impl Overview for PostgresStore {
-    async fn open_payments(&self, now: Timestamp) -> Result<OpenPayments, StoreError> {
-        let _turn = self.list_turn().await?;
-        let mut held = self.reader().await?;
-        let outcome = within(held.patience(), select_standings(&mut held, us(now))).await;
-        open_payments(held.settle(outcome).map_err(store_error)?)
-    }
-
     async fn recent_payments(&self, limit: u32) -> Result<Vec<RecentPayment>, StoreError> {
         let _turn = self.list_turn().await?;
         let mut held = self.reader().await?;
@@ -79,13 +72,22 @@ impl Overview for PostgresStore {
 }
 
 /// The limit also keeps the planner from walking along another index than that of open payments.
-async fn select_standings(held: &mut Held, now_us: i64) -> sqlx::Result<Vec<StandingRow>> {
+pub(crate) async fn open_payments(store: &PostgresStore, now: Timestamp) -> Result<OpenPayments, StoreError> {
+    let _turn = store.list_turn().await?;
+    let late = us(now.saturating_sub(OVERDUE_AFTER).unwrap_or(Timestamp::MIN));
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_standings(&mut held, us(now), late)).await;
+    desk::open_payments(held.settle(outcome).map_err(store_error)?)
+}
+
+async fn select_standings(held: &mut Held, now_us: i64, late_us: i64) -> sqlx::Result<Vec<StandingRow>> {
     sqlx::query_as!(
         StandingRow,
         r#"select is_refund as "is_refund!", definition_version, state, count(*) as "count!",
             min(state_since_us) as "oldest_since_us!",
             count(*) filter (where next_wake_at_us <= $1) as "due!",
-            min(next_wake_at_us) filter (where next_wake_at_us <= $1) as due_since_us
+            min(next_wake_at_us) filter (where next_wake_at_us <= $1) as due_since_us,
+            count(*) filter (where next_wake_at_us <= $3) as "overdue!"
         from (
             select refund_of is not null as is_refund, definition_version, state, state_since_us, next_wake_at_us
             from payments where wake_hour is not null limit $2
@@ -93,7 +95,8 @@ async fn select_standings(held: &mut Held, now_us: i64) -> sqlx::Result<Vec<Stan
         group by is_refund, definition_version, state
         order by is_refund, definition_version, state"#,
         now_us,
-        i64::from(OPEN_MOST)
+        i64::from(OPEN_MOST),
+        late_us
     )
     .fetch_all(held)
     .await

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
@@ -16,7 +15,7 @@ use crate::PostgresStore;
 use crate::columns::us;
 use crate::error::store_error;
 use crate::session::{Held, within};
-use workflow::port::row::{DueRow, FactRow, PaymentRow, Place};
+use workflow::port::row::{DueRow, FactRow, PaymentRow};
 
 /// Microseconds in an hour: what `wake_hour` counts.
 const HOUR_US: i64 = 3_600_000_000;
@@ -186,24 +185,4 @@ async fn select_history_since(held: &mut Held, ids: &[Uuid], seqs: &[i64]) -> sq
     )
     .fetch_all(held)
     .await
-}
-
-pub(crate) async fn open_counts(store: &PostgresStore) -> Result<Vec<(State, i64)>, StoreError> {
-    let mut held = store.reader().await?;
-    let outcome = within(held.patience(), count_open(&mut held)).await;
-    let of = Place { table: "payments", row: &"in some row" };
-    held.settle(outcome)
-        .map_err(store_error)?
-        .into_iter()
-        .map(|(state, count)| of.parsed("state", &state).map(|state| (state, count)))
-        .collect()
-}
-
-async fn count_open(held: &mut Held) -> sqlx::Result<Vec<(String, i64)>> {
-    let rows = sqlx::query!(
-        r#"select state, count(*) as "count!" from payments where wake_hour is not null group by state order by state"#
-    )
-    .fetch_all(held)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }

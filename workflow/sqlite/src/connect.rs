@@ -14,12 +14,13 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Sqlite;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use workflow::instruments::connection_taken;
 use workflow::port::store::StoreError;
 
 use crate::error::{may_be_used_again, store_error};
@@ -112,8 +113,8 @@ impl SqliteStore {
         };
         let reading = connect.pragma("query_only", "on");
         let store = Self {
-            writers: Lines::open(writing, options, 1),
-            readers: Lines::open(reading, options, options.max_readers.max(1)),
+            writers: Lines::open("writer", writing, options, 1),
+            readers: Lines::open("readers", reading, options, options.max_readers.max(1)),
             lists: Arc::new(Semaphore::new(lists_of(options.max_readers))),
             patience: options.acquire_timeout,
         };
@@ -165,12 +166,13 @@ fn refuse_unsound(version: &str) -> Result<(), StoreError> {
 /// A pool, and how long a call may take on it.
 #[derive(Clone, Debug)]
 struct Lines {
+    name: &'static str,
     pool: SqlitePool,
     patience: Duration,
 }
 
 impl Lines {
-    fn open(connect: SqliteConnectOptions, options: &SqliteOptions, max_connections: u32) -> Self {
+    fn open(name: &'static str, connect: SqliteConnectOptions, options: &SqliteOptions, max_connections: u32) -> Self {
         let pool = PoolOptions::<Sqlite>::new()
             .max_connections(max_connections)
             .acquire_timeout(options.acquire_timeout)
@@ -179,11 +181,13 @@ impl Lines {
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(connect);
-        Self { pool, patience: options.statement_timeout + GRACE }
+        Self { name, pool, patience: options.statement_timeout + GRACE }
     }
 
     async fn hold(&self) -> Result<Held, StoreError> {
+        let began = Instant::now();
         let connection = self.pool.acquire().await.map_err(store_error)?;
+        connection_taken(self.name, began.elapsed(), self.pool.size(), self.pool.num_idle());
         Ok(Held { connection, patience: self.patience, ended: false })
     }
 }

@@ -9,11 +9,11 @@ use uuid::Uuid;
 use workflow::ids::{EventId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::overview::{
-    EndpointRow, FindSource, FindStep, Inbox, InboxRow, OPEN_MOST, OpenPayments, Overview, PENDING_MOST, RecentPayment,
-    WorkerRow,
+    EndpointRow, FindSource, FindStep, Inbox, InboxRow, OPEN_MOST, OVERDUE_AFTER, OpenPayments, Overview, PENDING_MOST,
+    RecentPayment, WorkerRow,
 };
 use workflow::port::row::PaymentRow;
-use workflow::port::row::desk::{InboxColumns, RecentRow, StandingRow, TroubledRow, WorkedRow, open_payments};
+use workflow::port::row::desk::{self, InboxColumns, RecentRow, StandingRow, TroubledRow, WorkedRow};
 use workflow::port::store::{Bounds, Listed, StoreError, Walk};
 
 use crate::SqliteStore;
@@ -24,13 +24,6 @@ use crate::read::select_payments;
 
 #[async_trait]
 impl Overview for SqliteStore {
-    async fn open_payments(&self, now: Timestamp) -> Result<OpenPayments, StoreError> {
-        let _turn = self.list_turn().await?;
-        let mut held = self.reader().await?;
-        let outcome = within(held.patience(), select_standings(&mut held, us(now))).await;
-        open_payments(held.settle(outcome).map_err(store_error)?)
-    }
-
     async fn recent_payments(&self, limit: u32) -> Result<Vec<RecentPayment>, StoreError> {
         let _turn = self.list_turn().await?;
         let mut held = self.reader().await?;
@@ -79,13 +72,26 @@ impl Overview for SqliteStore {
     }
 }
 
-async fn select_standings(connection: &mut SqliteConnection, now_us: i64) -> sqlx::Result<Vec<StandingRow>> {
+pub(crate) async fn open_payments(store: &SqliteStore, now: Timestamp) -> Result<OpenPayments, StoreError> {
+    let _turn = store.list_turn().await?;
+    let late = us(now.saturating_sub(OVERDUE_AFTER).unwrap_or(Timestamp::MIN));
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_standings(&mut held, us(now), late)).await;
+    desk::open_payments(held.settle(outcome).map_err(store_error)?)
+}
+
+async fn select_standings(
+    connection: &mut SqliteConnection,
+    now_us: i64,
+    late_us: i64,
+) -> sqlx::Result<Vec<StandingRow>> {
     sqlx::query_as!(
         StandingRow,
         r#"select refund_of is not null as "is_refund!: bool", definition_version as "definition_version!: i32",
             state as "state!", count(*) as "count!: i64", min(state_since_us) as "oldest_since_us!: i64",
             count(*) filter (where next_wake_at_us <= ?1) as "due!: i64",
-            min(next_wake_at_us) filter (where next_wake_at_us <= ?1) as "due_since_us: i64"
+            min(next_wake_at_us) filter (where next_wake_at_us <= ?1) as "due_since_us: i64",
+            count(*) filter (where next_wake_at_us <= ?3) as "overdue!: i64"
         from (
             select refund_of, definition_version, state, state_since_us, next_wake_at_us
             from payments indexed by payments_next_wake where next_wake_at_us is not null limit ?2
@@ -93,7 +99,8 @@ async fn select_standings(connection: &mut SqliteConnection, now_us: i64) -> sql
         group by 1, 2, 3
         order by 1, 2, 3"#,
         now_us,
-        OPEN_MOST
+        OPEN_MOST,
+        late_us
     )
     .fetch_all(connection)
     .await

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
-use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
@@ -17,7 +16,7 @@ use crate::SqliteStore;
 use crate::columns::us;
 use crate::connect::within;
 use crate::error::store_error;
-use workflow::port::row::{DueRow, FactRow, PaymentRow, Place};
+use workflow::port::row::{DueRow, FactRow, PaymentRow};
 
 /// Selects payments with all their columns; the list of columns is written once.
 macro_rules! select_payments {
@@ -191,25 +190,4 @@ async fn select_history_since(connection: &mut SqliteConnection, places: &str) -
     )
     .fetch_all(connection)
     .await
-}
-
-pub(crate) async fn open_counts(store: &SqliteStore) -> Result<Vec<(State, i64)>, StoreError> {
-    let mut held = store.reader().await?;
-    let outcome = within(held.patience(), count_open(&mut held)).await;
-    let of = Place { table: "payments", row: &"in some row" };
-    held.settle(outcome)
-        .map_err(store_error)?
-        .into_iter()
-        .map(|(state, count)| of.parsed("state", &state).map(|state| (state, count)))
-        .collect()
-}
-
-async fn count_open(connection: &mut SqliteConnection) -> sqlx::Result<Vec<(String, i64)>> {
-    let rows = sqlx::query!(
-        r#"select state, count(*) as "count!: i64" from payments where next_wake_at_us is not null
-        group by state order by state"#
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }

@@ -1,7 +1,7 @@
 //! A change as the engine writes it, and what is said of it once it is written.
 
 use crate::decide::{ReviewReason, Step};
-use crate::definition::{EventKind, State};
+use crate::definition::{EventKind, State, has_ended};
 use crate::ids::PaymentId;
 use crate::notification::Notification;
 use crate::payment::Payment;
@@ -21,6 +21,12 @@ impl Change {
     pub(super) fn moved(&self) -> Option<Moved> {
         let payment = &self.steps.last()?.payment;
         Some(Moved { payment_id: payment.id, seq: payment.seq, state: payment.state })
+    }
+
+    /// The payment, if this change ends it.
+    pub(super) fn ended(&self) -> Option<Payment> {
+        let payment = &self.steps.last()?.payment;
+        (has_ended(payment.state) && !has_ended(self.before.state)).then(|| payment.clone())
     }
 
     pub(super) fn followed(&self) -> Option<Followed> {

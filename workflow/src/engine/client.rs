@@ -2,6 +2,7 @@
 //! transaction as what it did, so its repetition is answered and not done again.
 
 use jiff::Timestamp;
+use tracing::field;
 
 use super::{Engine, EngineError, MAX_CONFLICTS, following};
 use crate::decide::{self, Decision, Occurrence};
@@ -13,6 +14,7 @@ use crate::money::{Amount, Currency, Money};
 use crate::payment::{CaptureMethod, Destination, Payment, RefundOf, RefundReason, Refunds, Route};
 use crate::port::gateway::Captures;
 use crate::port::store::{NewPayment, Origin, RequestRecord, RequestScope, Started, StoreError, Updated};
+use crate::trace;
 
 /// What a client asks to be charged.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,21 +104,27 @@ impl Engine {
         let payment = step.payment;
         let record = answered(&request, &payment, render, now);
         let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: payment.id, replayed: Replayed::No };
+        let span = tracing::info_span!("start", payment = %payment.id, trace_id = field::Empty);
         let fresh = NewPayment { payment: payment.clone(), row: step.row, request: record };
+        match trace::step(span, payment.id, self.store_new(fresh)).await? {
+            Started::Created => Ok(reply),
+            Started::Repeated(earlier) => self.repeated(*earlier, &request, render).await,
+        }
+    }
+
+    async fn store_new(&self, fresh: NewPayment) -> Result<Started, EngineError> {
+        let payment = fresh.payment.clone();
         // A new payment waits for no row but that of its key.
         let started = self.starts.commit(fresh).await.map_err(|error| match &*error {
             StoreError::Held(_) => EngineError::KeyInUse,
             StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::Refused(_) => error.into(),
         })?;
-        match started {
-            Started::Created => {
-                metrics::counter!("fincore_payments_started_total").increment(1);
-                self.timeouts.follow(following(None, &payment));
-                self.tell_if_due(&payment);
-                Ok(reply)
-            }
-            Started::Repeated(earlier) => self.repeated(*earlier, &request, render).await,
+        if matches!(started, Started::Created) {
+            metrics::counter!("fincore_payments_started_total").increment(1);
+            self.timeouts.follow(following(None, &payment));
+            self.tell_if_due(&payment);
         }
+        Ok(started)
     }
 
     /// Stores a refund of a charge with its history and its request, counts its money on the charge in the same
@@ -156,10 +164,16 @@ impl Engine {
             let record = answered(&request, &payment, render, now);
             let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: payment.id, replayed: Replayed::No };
             let change = self.change(before, vec![step]);
-            let write = self.write_with(change, None, Some(opened), Origin::Request(record));
-            if Box::pin(write).await? == Updated::Applied {
-                metrics::counter!("fincore_refunds_started_total").increment(1);
-                self.tell_if_due(&payment);
+            let span = tracing::info_span!("start", payment = %id, charge = %charge, trace_id = field::Empty);
+            let write = Box::pin(async {
+                let updated = self.write_with(change, None, Some(opened), Origin::Request(record)).await?;
+                if updated == Updated::Applied {
+                    metrics::counter!("fincore_refunds_started_total").increment(1);
+                    self.tell_if_due(&payment);
+                }
+                Ok::<_, EngineError>(updated)
+            });
+            if trace::step(span, id, write).await? == Updated::Applied {
                 return Ok(reply);
             }
         }
@@ -177,6 +191,19 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`] also for another merchant's payment; [`EngineError::Illegal`] when the table refuses.
     pub async fn request(
+        &self,
+        id: PaymentId,
+        event: Event,
+        request: Request,
+        render: Render<'_>,
+    ) -> Result<Reply, EngineError> {
+        let kind = <&str>::from(event.kind());
+        let span = tracing::info_span!("client", otel.name = kind, payment = %id, trace_id = field::Empty);
+        let work = Box::pin(self.apply(id, event, request, render));
+        trace::step(span, id, work).await
+    }
+
+    async fn apply(
         &self,
         id: PaymentId,
         event: Event,

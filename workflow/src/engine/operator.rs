@@ -6,6 +6,8 @@
 
 mod plan;
 
+use tracing::field;
+
 use super::client::{Refund, refund_of};
 use super::{Engine, EngineError, MAX_CONFLICTS};
 use crate::acts::{self, Circumstances};
@@ -20,6 +22,7 @@ use crate::payment::{Payment, Proposed};
 use crate::port::audit::{AuditAct, AuditEntry, AuditOutcome};
 use crate::port::pauses::Pause;
 use crate::port::store::{DeadLetterRow, Origin, Updated};
+use crate::trace;
 
 pub use crate::acts::{Act, ActKind, By};
 pub use plan::{MoneyEffect, Plan};
@@ -87,6 +90,12 @@ impl Engine {
     /// # Errors
     /// The store did not answer, and nothing is done; or there is no such payment.
     pub async fn perform(&self, id: PaymentId, act: &Act, by: &By) -> Result<Performed, EngineError> {
+        let kind = <&str>::from(act.kind());
+        let span = tracing::info_span!("operator", otel.name = kind, payment = %id, trace_id = field::Empty);
+        trace::step(span, id, Box::pin(self.carry_out(id, act, by))).await
+    }
+
+    async fn carry_out(&self, id: PaymentId, act: &Act, by: &By) -> Result<Performed, EngineError> {
         for _ in 0..MAX_CONFLICTS {
             let Prepared { before, step, opens, .. } = match self.prepare(id, act, by).await? {
                 Preparation::Ready(prepared) => *prepared,

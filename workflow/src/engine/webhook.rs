@@ -3,6 +3,7 @@
 //! Not here: verifying signatures; whoever calls has done so.
 
 use jiff::{SignedDuration, Timestamp};
+use tracing::field;
 
 use super::{Engine, EngineError, MAX_CONFLICTS};
 use crate::decide::{Decision, Occurrence};
@@ -12,6 +13,7 @@ use crate::ids::PaymentId;
 use crate::payment::Payment;
 use crate::port::gateway::{News, Notification, Outcome, Standing};
 use crate::port::store::{Origin, Updated, WebhookEvent, WebhookOutcome};
+use crate::trace;
 
 /// How long an event that fits no payment is matched again. PSPs redeliver for three days.
 const MATCHED_AGAIN_FOR: SignedDuration = SignedDuration::from_hours(72);
@@ -27,7 +29,12 @@ impl Engine {
         notification: Notification,
         body: &[u8],
     ) -> Result<WebhookOutcome, EngineError> {
-        self.take(psp, notification, body, self.now()).await
+        let now = self.now();
+        if let Some(at) = notification.happened_at {
+            let lag = now.duration_since(at).as_secs_f64().max(0.0);
+            metrics::histogram!("fincore_webhook_lag_seconds", "psp" => psp.to_owned()).record(lag);
+        }
+        self.take(psp, notification, body, now).await
     }
 
     /// Keeps an authentic event that nobody can read, so that a person can; the PSP need not send it again.
@@ -106,7 +113,14 @@ impl Engine {
                     tracing::warn!(payment = %id, event = kept.event_id, "webhook about another PSP payment with our reference");
                     self.keep(WebhookEvent { payment_id: Some(id), ..kept }).await?
                 }
-                Some(payment) => self.tell_payment(payment, news, kept).await?,
+                Some(payment) => {
+                    let kind = kept.event_type.as_str();
+                    let span = tracing::info_span!(
+                        "webhook", otel.name = kind, payment = %id, psp, event = kept.event_id, trace_id = field::Empty
+                    );
+                    let work = Box::pin(self.tell_payment(payment, news, kept.clone()));
+                    trace::step(span, id, work).await?
+                }
                 None => {
                     self.keep(WebhookEvent { payment_id: None, outcome: WebhookOutcome::Unmatched, ..kept }).await?
                 }

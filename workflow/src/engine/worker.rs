@@ -109,7 +109,13 @@ impl Engine {
             // What the clock outside had to say is said, whether it counted or came too late.
             timed_out = None;
             match lease {
-                Some(lease) => return Ok(Claimed::Work(Box::new(lease))),
+                Some(lease) => {
+                    if let Some(due_at) = payment.next_wake_at {
+                        let lag = self.now().duration_since(due_at).as_secs_f64().max(0.0);
+                        metrics::histogram!("fincore_queue_lag_seconds").record(lag);
+                    }
+                    return Ok(Claimed::Work(Box::new(lease)));
+                }
                 None => known = last,
             }
         }

@@ -10,6 +10,7 @@ use crate::event::{DisputeVerdict, Unknown};
 use crate::ids::PaymentId;
 use crate::money::Money;
 use crate::payment::{Failure, NextAction, Payment};
+use jiff::Timestamp;
 
 /// One call to a PSP.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Display, EnumIter, IntoStaticStr)]
@@ -166,6 +167,8 @@ pub struct Notification {
     pub event_id: String,
     /// The PSP's name for the kind of event.
     pub event_type: String,
+    /// When it happened, as the PSP tells it. It decides nothing.
+    pub happened_at: Option<Timestamp>,
     /// Our payment, when the PSP passes our reference back.
     pub payment_id: Option<PaymentId>,
     /// The PSP's name for the payment.

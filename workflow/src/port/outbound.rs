@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::store::{RequestRecord, StoreError, Updated};
-use crate::ids::{EndpointId, EventId, MerchantId};
+use crate::ids::{EndpointId, EventId, MerchantId, PaymentId};
 use crate::notification::{EventFilter, Notification};
 use crate::signing::SigningSecret;
 
@@ -196,6 +196,8 @@ pub struct DeliveryClaim<'a> {
 pub struct Dispatch {
     /// The event.
     pub event_id: EventId,
+    /// The payment it tells of; none for the test of an endpoint.
+    pub payment_id: Option<PaymentId>,
     /// The endpoint.
     pub endpoint_id: EndpointId,
     /// How often it was tried, this time included.
@@ -214,6 +216,18 @@ pub struct Dispatch {
     pub former_secret: Option<FormerSecret>,
     /// Whether nothing arrives at the endpoint at the moment: it is then sent one at a time.
     pub endpoint_fails: bool,
+}
+
+/// Deliveries that are counted as a backlog, at most.
+pub const BACKLOG_MOST: u32 = 10_000;
+
+/// What is still to be delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Backlog {
+    /// How many deliveries, [`BACKLOG_MOST`] at most: those that back off included.
+    pub pending: i64,
+    /// Since when the one that has been due the longest is, without anybody having taken it.
+    pub due_since: Option<Timestamp>,
 }
 
 /// What came of an attempt to deliver.
@@ -340,4 +354,10 @@ pub trait Outbound: Send + Sync {
     /// # Errors
     /// The database did not answer.
     async fn prune_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// What is still to be delivered to endpoints that are enabled.
+    ///
+    /// # Errors
+    /// The database did not answer, or a row cannot be read.
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog, StoreError>;
 }

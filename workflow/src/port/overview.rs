@@ -8,7 +8,7 @@
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::outbound::{Disabled, DisabledReason};
 use super::store::{Bounds, Listed, StoreError, Walk, WebhookEvent, WebhookOutcome};
@@ -18,6 +18,10 @@ use crate::money::{Currency, MAX_AMOUNT_MINOR};
 
 /// Open payments that a list or a count looks at, at most.
 pub const OPEN_MOST: u32 = 200_000;
+
+/// How long a payment may be due before that is somebody's business: sweeps come by every second, those of functions every
+/// minute.
+pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_secs(120);
 
 /// Open payments that run by one version and stand in one state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +36,8 @@ pub struct Standing {
     pub count: i64,
     /// Since when the one that has stood there the longest does.
     pub oldest_since: Timestamp,
+    /// How many of them are late: their time came [`OVERDUE_AFTER`] ago, and nobody has taken them since.
+    pub overdue: i64,
 }
 
 /// All payments that have not ended.
@@ -253,12 +259,6 @@ pub const PENDING_MOST: i64 = 10_000;
 /// What operators read across all merchants.
 #[async_trait]
 pub trait Overview: Send + Sync {
-    /// Payments that have not ended, counted, [`OPEN_MOST`] at most.
-    ///
-    /// # Errors
-    /// The database did not answer, or a row cannot be read.
-    async fn open_payments(&self, now: Timestamp) -> Result<OpenPayments, StoreError>;
-
     /// The latest payments, newest first.
     ///
     /// # Errors

@@ -11,13 +11,13 @@ mod updates;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::definition::State;
 use crate::history::{Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
 use crate::payment::Payment;
 use crate::port::audit::AuditLog;
 use crate::port::executions::Executions;
 use crate::port::outbound::Outbound;
+use crate::port::overview::OpenPayments;
 use crate::port::pauses::Pauses;
 
 pub use keys::{ApiKey, Mode, Rotation, Scope, Scopes};
@@ -281,11 +281,11 @@ pub trait Store: AuditLog + Executions + Outbound + Pauses + Send + Sync {
     /// The database did not answer, or a row cannot be read.
     async fn notices_of(&self, id: PaymentId, limit: u32) -> Result<Vec<NoticeRow>, StoreError>;
 
-    /// How many payments that have not ended stand in each state.
+    /// Payments that have not ended, counted, [`OPEN_MOST`] at most.
     ///
     /// # Errors
-    /// The database did not answer.
-    async fn open_counts(&self) -> Result<Vec<(State, i64)>, StoreError>;
+    /// The database did not answer, or a row cannot be read.
+    async fn open_payments(&self, now: Timestamp) -> Result<OpenPayments, StoreError>;
 
     /// Stores an API key, and its merchant when it is new.
     ///

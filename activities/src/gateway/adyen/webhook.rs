@@ -26,6 +26,8 @@ struct Item<'a> {
     #[serde(borrow)]
     event_code: Text<'a>,
     #[serde(borrow)]
+    event_date: Option<Text<'a>>,
+    #[serde(borrow)]
     psp_reference: Text<'a>,
     #[serde(borrow)]
     original_reference: Option<Text<'a>>,
@@ -76,6 +78,7 @@ pub(super) fn read(item: &[u8]) -> Result<Notification, Unreadable> {
         news: news(&event_type, success, &item, psp_reference.as_deref())?,
         psp_reference,
         event_type,
+        happened_at: item.event_date.as_ref().and_then(|at| at.as_str().parse().ok()),
     })
 }
 

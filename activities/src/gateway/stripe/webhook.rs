@@ -5,6 +5,7 @@
 
 mod later;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use workflow::port::gateway::{News, Notification, Operation, Outcome, Unreadable};
 
@@ -17,6 +18,8 @@ struct Envelope<'a> {
     id: Text<'a>,
     #[serde(rename = "type", borrow)]
     kind: Text<'a>,
+    /// Seconds since 1970. Of any shape: nothing depends on it.
+    created: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +46,12 @@ pub(super) fn read(body: &[u8]) -> Result<Notification, Unreadable> {
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| Unreadable)?;
     let event_id = envelope.id.as_id().ok_or(Unreadable)?.to_owned();
     let event_type = envelope.kind.as_code().ok_or(Unreadable)?.to_owned();
+    let created = envelope.created.and_then(|created| created.as_i64());
+    let happened_at = created.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    Ok(Notification { happened_at, ..about(event_id, event_type, body)? })
+}
+
+fn about(event_id: String, event_type: String, body: &[u8]) -> Result<Notification, Unreadable> {
     if event_type.starts_with("payment_intent.") {
         let intent: WithData<Intent<'_>> = serde_json::from_slice(body).map_err(|_| Unreadable)?;
         return about_intent(event_id, event_type, &intent.data.object);
@@ -61,6 +70,7 @@ pub(super) fn read(body: &[u8]) -> Result<Notification, Unreadable> {
     Ok(Notification {
         event_id,
         event_type,
+        happened_at: None,
         payment_id: relative.as_ref().and_then(|object| payment_id(object.metadata.as_ref())),
         psp_reference: intent.and_then(Text::as_id).map(str::to_owned),
         news: None,
@@ -71,7 +81,7 @@ fn about_intent(event_id: String, event_type: String, intent: &Intent<'_>) -> Re
     let id = intent.id.as_ref().and_then(Text::as_id).ok_or(Unreadable)?;
     let news = outcome(&event_type, intent)?.map(News::Outcome);
     let payment_id = payment_id(intent.metadata.as_ref());
-    Ok(Notification { payment_id, psp_reference: Some(id.to_owned()), news, event_id, event_type })
+    Ok(Notification { event_id, event_type, happened_at: None, payment_id, psp_reference: Some(id.to_owned()), news })
 }
 
 fn outcome(event_type: &str, intent: &Intent<'_>) -> Result<Option<Outcome>, Unreadable> {

@@ -56,7 +56,7 @@ struct Page {
 
 pub(crate) async fn whole(State(app): State<App>, Extension(visitor): Extension<Visitor>) -> Result<Response, Trouble> {
     let now = app.now();
-    let open = app.state.overview.open_payments(now).await?;
+    let open = app.state.engine.store().open_payments(now).await?;
     let versions = CHARGE.iter().chain(&REFUND).map(|definition| version(definition, &open, now)).collect();
     Ok(page(&Page { frame: Frame::of(&visitor, Section::Definition, "Definition"), versions }))
 }

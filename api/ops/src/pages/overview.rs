@@ -112,7 +112,7 @@ async fn body(app: &App) -> Result<Body, Trouble> {
     let (now, overview) = (app.now(), &app.state.overview);
     // Side by side: a person waits for the slowest of them, not for all.
     let (open, recent, unmatched, refused, endpoints, psps) = tokio::join!(
-        overview.open_payments(now),
+        app.state.engine.store().open_payments(now),
         overview.recent_payments(RECENT),
         overview.inbox(Inbox::Unmatched, Timestamp::MAX, COUNTED),
         overview.inbox(Inbox::Refused, Timestamp::MAX, COUNTED),

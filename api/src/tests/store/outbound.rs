@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use workflow::ids::{EndpointId, EventId, MerchantId};
 use workflow::port::outbound::{
-    AttemptRow, DeliveryClaim, DeliveryPage, DeliveryResult, DeliveryRow, DirectEvent, Dispatch, Endpoint,
+    AttemptRow, Backlog, DeliveryClaim, DeliveryPage, DeliveryResult, DeliveryRow, DirectEvent, Dispatch, Endpoint,
     EndpointWrite, Outbound, Resend,
 };
 use workflow::port::store::{StoreError, Updated};
@@ -72,5 +72,8 @@ impl Outbound for TestStore {
 
     async fn prune_events(&self, _before: Timestamp, _limit: u32) -> Result<u64, StoreError> {
         self.up(0)
+    }
+    async fn backlog(&self, _now: Timestamp) -> Result<Backlog, StoreError> {
+        self.up(Backlog::default())
     }
 }

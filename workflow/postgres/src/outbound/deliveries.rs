@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 use workflow::ids::EndpointId;
-use workflow::port::outbound::{DeliveryClaim, DeliveryOutcome, DeliveryResult, Dispatch};
-use workflow::port::row::outbound::DispatchColumns;
+use workflow::port::outbound::{BACKLOG_MOST, Backlog, DeliveryClaim, DeliveryOutcome, DeliveryResult, Dispatch};
+use workflow::port::row::outbound::{BacklogColumns, DispatchColumns};
 use workflow::port::store::StoreError;
 
 use crate::PostgresStore;
@@ -103,4 +103,25 @@ impl Outcome {
             }
         }
     }
+}
+
+pub(crate) async fn backlog(store: &PostgresStore, now: Timestamp) -> Result<Backlog, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_backlog(&mut held, us(now))).await;
+    Backlog::try_from(held.settle(outcome).map_err(store_error)?)
+}
+
+async fn select_backlog(held: &mut Held, now_us: i64) -> sqlx::Result<BacklogColumns> {
+    sqlx::query_as!(
+        BacklogColumns,
+        r#"select count(*) as "pending!", min(next_attempt_at_us) filter (where next_attempt_at_us <= $1) as due_since_us
+        from (
+            select next_attempt_at_us from outbound_deliveries join webhook_endpoints on id = endpoint_id
+            where next_attempt_at_us is not null and disabled_at_us is null limit $2
+        ) as pending"#,
+        now_us,
+        i64::from(BACKLOG_MOST)
+    )
+    .fetch_one(held)
+    .await
 }

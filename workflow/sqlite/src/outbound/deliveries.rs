@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 use workflow::ids::EndpointId;
-use workflow::port::outbound::{DeliveryClaim, DeliveryOutcome, DeliveryResult, Dispatch};
-use workflow::port::row::outbound::DispatchColumns;
+use workflow::port::outbound::{BACKLOG_MOST, Backlog, DeliveryClaim, DeliveryOutcome, DeliveryResult, Dispatch};
+use workflow::port::row::outbound::{BacklogColumns, DispatchColumns};
 use workflow::port::store::StoreError;
 
 use crate::SqliteStore;
@@ -139,7 +139,7 @@ async fn select_dispatch(connection: &mut SqliteConnection, due: &Due) -> sqlx::
         DispatchColumns,
         r#"select delivery.event_id as "event_id!: Uuid", delivery.endpoint_id as "endpoint_id!: Uuid",
             delivery.attempts as "attempts!: i32", delivery.tries as "tries!: i32", delivery.since_us as "since_us!",
-            event.payload as "payload!", endpoint.url as "url!", endpoint.secret as "secret!",
+            event.payment_id as "payment_id: Uuid", event.payload as "payload!", endpoint.url as "url!", endpoint.secret as "secret!",
             endpoint.former_secret, endpoint.former_secret_expires_at_us, endpoint.failing_since_us
         from outbound_deliveries as delivery
         cross join outbound_events as event on event.id = delivery.event_id
@@ -296,4 +296,28 @@ async fn update_health(
     .fetch_optional(connection)
     .await?;
     Ok(disabled.flatten().map(|_| endpoint_id))
+}
+
+pub(crate) async fn backlog(store: &SqliteStore, now: Timestamp) -> Result<Backlog, StoreError> {
+    let mut held = store.reader().await?;
+    let outcome = within(held.patience(), select_backlog(&mut held, us(now))).await;
+    Backlog::try_from(held.settle(outcome).map_err(store_error)?)
+}
+
+async fn select_backlog(connection: &mut SqliteConnection, now_us: i64) -> sqlx::Result<BacklogColumns> {
+    // The index is in the order of endpoints, whose few rows are looked up.
+    sqlx::query_as!(
+        BacklogColumns,
+        r#"select count(*) as "pending!: i64",
+            min(next_attempt_at_us) filter (where next_attempt_at_us <= ?1) as "due_since_us: i64"
+        from (
+            select next_attempt_at_us
+            from outbound_deliveries indexed by outbound_deliveries_due cross join webhook_endpoints on id = endpoint_id
+            where next_attempt_at_us is not null and disabled_at_us is null limit ?2
+        )"#,
+        now_us,
+        BACKLOG_MOST
+    )
+    .fetch_one(connection)
+    .await
 }

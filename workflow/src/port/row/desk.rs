@@ -85,6 +85,7 @@ pub struct StandingRow {
     pub oldest_since_us: i64,
     pub due: i64,
     pub due_since_us: Option<i64>,
+    pub overdue: i64,
 }
 
 /// All groups together.
@@ -104,6 +105,7 @@ pub fn open_payments(rows: Vec<StandingRow>) -> Result<OpenPayments, StoreError>
             state: of.parsed("state", &row.state)?,
             count: row.count,
             oldest_since: of.instant("state_since_us", row.oldest_since_us)?,
+            overdue: row.overdue,
         });
     }
     Ok(open)

@@ -8,9 +8,9 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 use super::Place;
-use crate::ids::{EndpointId, EventId, MerchantId};
+use crate::ids::{EndpointId, EventId, MerchantId, PaymentId};
 use crate::notification::{EventFilter, EventType};
-use crate::port::outbound::{AttemptRow, DeliveryRow, Disabled, Dispatch, Endpoint, FormerSecret};
+use crate::port::outbound::{AttemptRow, Backlog, DeliveryRow, Disabled, Dispatch, Endpoint, FormerSecret};
 use crate::port::store::StoreError;
 use crate::signing::SigningSecret;
 
@@ -148,6 +148,7 @@ impl TryFrom<AttemptColumns> for AttemptRow {
 /// A claimed row of `outbound_deliveries` with what is to be sent where.
 pub struct DispatchColumns {
     pub event_id: Uuid,
+    pub payment_id: Option<Uuid>,
     pub endpoint_id: Uuid,
     pub attempts: i32,
     pub tries: i32,
@@ -168,6 +169,7 @@ impl TryFrom<DispatchColumns> for Dispatch {
         let of = Place { table: "outbound_deliveries", row: &event_id };
         Ok(Self {
             event_id,
+            payment_id: row.payment_id.map(PaymentId::from_uuid),
             endpoint_id: EndpointId::from_uuid(row.endpoint_id),
             attempt: row.attempts,
             tries: row.tries,
@@ -178,6 +180,22 @@ impl TryFrom<DispatchColumns> for Dispatch {
             former_secret: of.former_secret(row.former_secret, row.former_secret_expires_at_us)?,
             endpoint_fails: row.failing_since_us.is_some(),
         })
+    }
+}
+
+/// What is still to be delivered.
+pub struct BacklogColumns {
+    pub pending: i64,
+    pub due_since_us: Option<i64>,
+}
+
+impl TryFrom<BacklogColumns> for Backlog {
+    type Error = StoreError;
+
+    fn try_from(row: BacklogColumns) -> Result<Self, StoreError> {
+        let of = Place { table: "outbound_deliveries", row: &"in some row" };
+        let due_since = row.due_since_us.map(|at| of.instant("next_attempt_at_us", at)).transpose()?;
+        Ok(Self { pending: row.pending, due_since })
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn about_dispute(
         _other => None,
     };
     let psp_reference = dispute.payment_intent.as_ref().and_then(Text::as_id).map(str::to_owned);
-    Ok(Notification { event_id, event_type, payment_id: None, psp_reference, news })
+    Ok(Notification { event_id, event_type, happened_at: None, payment_id: None, psp_reference, news })
 }
 
 /// A refund that somebody made at the PSP counts from its creation: money on its way to the customer is not ours any more.
@@ -62,6 +62,7 @@ pub(super) fn about_refund(event_type: String, refund: &Refund<'_>) -> Result<No
     Ok(Notification {
         event_id,
         event_type,
+        happened_at: None,
         payment_id,
         psp_reference: refund.payment_intent.as_ref().and_then(Text::as_id).map(str::to_owned),
         news: Some(news),
