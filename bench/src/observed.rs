@@ -21,6 +21,7 @@ use workflow::definition::State;
 use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
+use workflow::port::schema::Schema;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -319,7 +320,7 @@ impl Store for Observed {
         self.reading(self.store.api_key(secret_hash)).await
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<Schema, StoreError> {
         self.store.check().await
     }
 }
