@@ -27,6 +27,7 @@ use workflow::port::clock::{Clock, SystemRandom};
 use workflow::port::operators::Operators;
 use workflow::port::overview::Overview;
 use workflow::port::queue::Queue;
+use workflow::port::schema;
 use workflow::port::store::Store;
 use workflow::shared::{Memory, Shared};
 use workflow_aws::alerts::TopicAlert;
@@ -70,7 +71,9 @@ pub struct Database {
 
 impl Database {
     async fn checked<T: Store + Operators + Overview + 'static>(store: T) -> anyhow::Result<Self> {
-        store.check().await?;
+        if let schema::Schema::Newer { known, applied } = store.check().await? {
+            tracing::info!(known, applied, "the database has a newer release's schema, which this one can use");
+        }
         let store = Arc::new(store);
         Ok(Self {
             operators: Arc::clone(&store) as Arc<dyn Operators>,
@@ -83,7 +86,7 @@ impl Database {
 /// Opens the database for what concerns payments.
 ///
 /// # Errors
-/// It cannot be reached, or its schema is not the one this program was built for; says what to do.
+/// It cannot be reached, or this program cannot use its schema; says what to do.
 pub async fn open_store(settings: &Settings, schema: Schema) -> anyhow::Result<Arc<dyn Store>> {
     Ok(open(settings, schema).await?.store)
 }
@@ -91,7 +94,7 @@ pub async fn open_store(settings: &Settings, schema: Schema) -> anyhow::Result<A
 /// Opens the database.
 ///
 /// # Errors
-/// It cannot be reached, or its schema is not the one this program was built for; says what to do.
+/// It cannot be reached, or this program cannot use its schema; says what to do.
 pub async fn open(settings: &Settings, schema: Schema) -> anyhow::Result<Database> {
     let url = settings.database_url.expose_secret();
     if settings.uses_postgres() {

@@ -18,6 +18,7 @@ use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::overview::OpenPayments;
+use workflow::port::schema::Schema;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -279,7 +280,7 @@ impl Store for CrashStore {
         self.inner.api_key(secret_hash).await
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<Schema, StoreError> {
         self.inner.check().await
     }
 }

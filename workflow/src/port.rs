@@ -14,6 +14,7 @@ pub mod pauses;
 pub mod queue;
 pub mod rate_limits;
 pub mod row;
+pub mod schema;
 pub mod store;
 pub mod timeouts;
 pub mod views;

@@ -63,7 +63,7 @@ async fn ready(State(app): State<App>) -> Result<Response, Problem> {
     // In a task of its own: a check that takes too long is left to end by itself, never cut off within a transaction.
     let check = tokio::spawn(async move { app.engine.store().check().await });
     match tokio::time::timeout(CHECK_TIMEOUT, check).await {
-        Ok(Ok(Ok(()))) => Ok(is("ready")),
+        Ok(Ok(Ok(_usable))) => Ok(is("ready")),
         Ok(Ok(Err(error))) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
             Err(not_ready("The database does not answer, or has another schema than this server needs."))

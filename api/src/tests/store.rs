@@ -11,6 +11,7 @@ use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::overview::OpenPayments;
+use workflow::port::schema::Schema;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -166,7 +167,7 @@ impl Store for TestStore {
         let known = secret_hash == self.key.secret_hash;
         Ok(known.then(|| ApiKey { revoked_at, ..self.key.clone() }))
     }
-    async fn check(&self) -> Result<(), StoreError> {
-        self.up(())
+    async fn check(&self) -> Result<Schema, StoreError> {
+        self.up(Schema::Own)
     }
 }

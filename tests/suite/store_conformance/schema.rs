@@ -2,6 +2,7 @@
 
 use fincore_tests::build;
 use fincore_tests::database::TestDatabase;
+use workflow::port::schema::Schema;
 use workflow::port::store::{Started, StoreError};
 
 fincore_tests::on_each_database_and_behind_a_pooler! {
@@ -29,12 +30,32 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         assert!(refused(store.check().await).contains("migration 2 is missing"));
     }
 
-    async fn a_later_schema_is_told_apart(database: TestDatabase) {
+    async fn a_later_schema_can_be_used_until_it_is_contracted(database: TestDatabase) {
         let store = database.store().await;
-        let later = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
-            select 9999, description, success, checksum, execution_time from _sqlx_migrations where version = 1";
-        database.execute(later).await.unwrap();
-        assert!(refused(store.check().await).contains("migration 9999"));
+        let known = match store.check().await.unwrap() {
+            Schema::Own => database.number("select max(version) from _sqlx_migrations").await,
+            newer @ Schema::Newer { .. } => panic!("{newer:?}"),
+        };
+        migrated_further(&database, known + 1, "alter table payments add column colour text").await;
+        assert_eq!(store.check().await.unwrap(), Schema::Newer { known, applied: known + 1 });
+        assert_eq!(store.start(&[build::new_payment(build::payment(1))]).await.unwrap(), [Started::Created]);
+        // A program that knows less has nothing to migrate, and takes nothing away.
+        database.migrate().await;
+        assert_eq!(store.check().await.unwrap(), Schema::Newer { known, applied: known + 1 });
+        let contract = format!("update oldest_program set knows_migration = {}", known + 1);
+        migrated_further(&database, known + 2, &contract).await;
+        let refused = refused(store.check().await);
+        assert!(refused.contains(&format!("know migration {}", known + 1)), "{refused}");
+        assert!(refused.contains(&format!("up to {known}")) && refused.contains("start the release"), "{refused}");
+    }
+
+    async fn the_note_about_programs_is_one_row_and_stays(database: TestDatabase) {
+        database.migrate().await;
+        let second = "insert into oldest_program (one, knows_migration) values (2, 10)";
+        for refused in [second, "insert into oldest_program (knows_migration) values (10)"] {
+            assert!(database.execute(refused).await.unwrap_err().to_lowercase().contains("constraint"), "{refused}");
+        }
+        assert_eq!(database.number("select knows_migration from oldest_program").await, 10);
     }
 
     async fn the_due_query_uses_its_index(database: TestDatabase) {
@@ -47,7 +68,18 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
     }
 }
 
-fn refused(result: Result<(), StoreError>) -> String {
+/// What a later release's migration leaves behind.
+async fn migrated_further(database: &TestDatabase, number: i64, sql: &str) {
+    let noted = format!(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+        select {number}, 'later', success, checksum, execution_time from _sqlx_migrations where version = 1"
+    );
+    for sql in [sql, &noted] {
+        database.execute(sql).await.unwrap();
+    }
+}
+
+fn refused(result: Result<Schema, StoreError>) -> String {
     match result {
         Err(StoreError::Refused(error)) => error.to_string(),
         other => panic!("{other:?}"),

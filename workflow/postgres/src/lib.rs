@@ -32,6 +32,7 @@ use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::overview::OpenPayments;
+use workflow::port::schema::Schema;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -39,7 +40,6 @@ use workflow::port::store::{
 };
 
 pub use connect::{PostgresOptions, PostgresStore};
-pub use schema::SchemaMismatch;
 pub use session::Pooler;
 
 #[async_trait]
@@ -171,7 +171,7 @@ impl Store for PostgresStore {
         keys::api_key(self, secret_hash).await
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<Schema, StoreError> {
         schema::check(self).await
     }
 }

@@ -1,23 +1,26 @@
-//! The schema: applying the migrations, and telling whether a database has those this program was built with.
+//! The schema: applying the migrations, and telling whether this program can use what a database has.
 //!
 //! Not here: the migrations, and when to apply them.
 
+use std::sync::LazyLock;
+
 use sqlx::migrate::{MigrateError, Migrator};
+use workflow::port::schema::{self, Migration, Schema};
 use workflow::port::store::StoreError;
 
 use crate::PostgresStore;
 use crate::error::store_error;
 use crate::session::{Held, within};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
+/// With those in the database that only a newer release knows it has nothing to do.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("../../migrations/postgres");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// `undefined_table`: no migration was ever applied.
 const UNDEFINED_TABLE: &str = "42P01";
-
-/// The database does not have the schema this program was built for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the database's schema is not the one this program was built for ({0}): run `fincore migrate`")]
-pub struct SchemaMismatch(String);
 
 impl PostgresStore {
     /// Applies the migrations that are missing. Several programs may do so at once: one works, the others wait. The
@@ -38,7 +41,7 @@ impl PostgresStore {
     }
 }
 
-pub(crate) async fn check(store: &PostgresStore) -> Result<(), StoreError> {
+pub(crate) async fn check(store: &PostgresStore) -> Result<Schema, StoreError> {
     let mut held = store.reader().await?;
     let outcome = within(held.patience(), select_applied(&mut held)).await;
     let applied = match held.settle(outcome) {
@@ -46,34 +49,31 @@ pub(crate) async fn check(store: &PostgresStore) -> Result<(), StoreError> {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => Vec::new(),
         Err(error) => return Err(store_error(error)),
     };
-    compare(&applied).map_err(|mismatch| StoreError::Refused(Box::new(mismatch)))
+    let compared = match schema::compare(&known(), &applied) {
+        Ok(newer @ Schema::Newer { .. }) => {
+            let mut held = store.reader().await?;
+            let outcome = within(held.patience(), select_needed(&mut held)).await;
+            newer.open_to(held.settle(outcome).map_err(store_error)?)
+        }
+        compared => compared,
+    };
+    compared.map_err(|mismatch| StoreError::Refused(Box::new(mismatch)))
 }
 
-/// A migration that was applied: its number and the checksum of its text.
-type Applied = (i64, Vec<u8>);
-
-fn compare(applied: &[Applied]) -> Result<(), SchemaMismatch> {
-    for migration in MIGRATIONS.iter() {
-        let number = migration.version;
-        match applied.iter().find(|(version, _)| *version == number) {
-            None => return Err(SchemaMismatch(format!("migration {number} is missing"))),
-            Some((_, checksum)) if *checksum != *migration.checksum => {
-                return Err(SchemaMismatch(format!("migration {number} is another one")));
-            }
-            Some(_) => {}
-        }
-    }
-    match applied.iter().find(|(version, _)| !MIGRATIONS.version_exists(*version)) {
-        Some((number, _)) => {
-            Err(SchemaMismatch(format!("it has migration {number}, which this program does not know")))
-        }
-        None => Ok(()),
-    }
+fn known() -> Vec<Migration> {
+    let migration =
+        |known: &sqlx::migrate::Migration| Migration { number: known.version, checksum: known.checksum.to_vec() };
+    MIGRATIONS.iter().map(migration).collect()
 }
 
-async fn select_applied(held: &mut Held) -> sqlx::Result<Vec<Applied>> {
+async fn select_applied(held: &mut Held) -> sqlx::Result<Vec<Migration>> {
     let rows = sqlx::query!("select version, checksum from _sqlx_migrations where success order by version")
         .fetch_all(held)
         .await?;
-    Ok(rows.into_iter().map(|row| (row.version, row.checksum)).collect())
+    Ok(rows.into_iter().map(|row| Migration { number: row.version, checksum: row.checksum }).collect())
+}
+
+/// The migration that a program must know to use this database.
+async fn select_needed(held: &mut Held) -> sqlx::Result<i64> {
+    sqlx::query_scalar!("select knows_migration from oldest_program where one = 1").fetch_one(held).await
 }

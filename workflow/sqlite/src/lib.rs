@@ -28,6 +28,7 @@ use workflow::history::{Hash, HistoryRow};
 use workflow::ids::{ApiKeyId, MerchantId, PaymentId};
 use workflow::payment::Payment;
 use workflow::port::overview::OpenPayments;
+use workflow::port::schema::Schema;
 use workflow::port::store::{
     ApiKey, DeadLetterRow, Due, HistoryPlace, LetterFilter, LetterPlace, ListStep, Listed, Mode, NewPayment, Notice,
     NoticeClaim, NoticeResult, NoticeRow, RequestRecord, RequestScope, Rotation, Started, Store, StoreError, Update,
@@ -35,7 +36,6 @@ use workflow::port::store::{
 };
 
 pub use connect::{SqliteOptions, SqliteStore};
-pub use schema::SchemaMismatch;
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -166,7 +166,7 @@ impl Store for SqliteStore {
         keys::api_key(self, secret_hash).await
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<Schema, StoreError> {
         schema::check(self).await
     }
 }

@@ -19,6 +19,7 @@ use crate::port::executions::Executions;
 use crate::port::outbound::Outbound;
 use crate::port::overview::OpenPayments;
 use crate::port::pauses::Pauses;
+use crate::port::schema::Schema;
 
 pub use keys::{ApiKey, Mode, Rotation, Scope, Scopes};
 pub use letters::{
@@ -335,9 +336,9 @@ pub trait Store: AuditLog + Executions + Outbound + Pauses + Send + Sync {
     /// The database did not answer.
     async fn api_key(&self, secret_hash: Hash) -> Result<Option<ApiKey>, StoreError>;
 
-    /// Whether the database answers and has the schema this binary was built for.
+    /// Whether the database answers and this program can use its schema.
     ///
     /// # Errors
-    /// It does not; says why.
-    async fn check(&self) -> Result<(), StoreError>;
+    /// It does not answer, or the program cannot ([`SchemaMismatch`](crate::port::schema::SchemaMismatch)); says what to do.
+    async fn check(&self) -> Result<Schema, StoreError>;
 }
