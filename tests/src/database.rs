@@ -189,6 +189,22 @@ impl TestDatabase {
         .expect("the migrations can be applied");
     }
 
+    /// Does what a migration of a later release does, and notes it as applied; returns its number.
+    ///
+    /// # Panics
+    /// When the database was never migrated, or refuses it.
+    pub async fn migrate_further(&self, sql: &str) -> i64 {
+        let number = self.number("select max(version) + 1 from _sqlx_migrations").await;
+        let noted = format!(
+            "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+            select {number}, 'later', success, checksum, execution_time from _sqlx_migrations where version = 1"
+        );
+        for sql in [sql, &noted] {
+            self.execute(sql).await.expect("a migration");
+        }
+        number
+    }
+
     /// The store over the database as it is.
     ///
     /// # Panics

@@ -14,6 +14,7 @@ pub mod fuzz;
 pub mod lambda;
 pub mod lossy;
 pub mod pages;
+pub mod previous;
 pub mod process;
 pub mod queue;
 pub mod redis;

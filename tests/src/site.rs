@@ -141,7 +141,7 @@ impl Site {
             Workers::Lambda => &[&["serve"]],
         };
         let schedule = lambda.clone().map(|lambda| tokio::spawn(schedule(lambda)).abort_handle());
-        let (secret, store, http) = (secret.trim().to_owned(), database.store().await, http_client());
+        let (secret, store, http) = (secret.trim().to_owned(), database.unmigrated_store().await, http_client());
         let conduct = Conduct::in_folder(folder.path());
         Self {
             program,
@@ -199,9 +199,17 @@ impl Site {
     /// # Panics
     /// When it never is.
     pub async fn insist(&self, path: &str, key: &str, body: &Value) -> Value {
+        self.insist_among(std::slice::from_ref(&self.api), path, key, body).await
+    }
+
+    /// The same with several processes that serve the API, one after the other.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub async fn insist_among(&self, apis: &[String], path: &str, key: &str, body: &Value) -> Value {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            if let Ok((status, answer)) = self.try_post(path, key, body).await
+        for api in apis.iter().cycle().take_while(|_| begun.elapsed() < PATIENCE) {
+            if let Ok((status, answer)) = self.try_post(api, path, key, body).await
                 && status.is_success()
             {
                 return answer;
@@ -211,8 +219,8 @@ impl Site {
         panic!("{path} was never answered well");
     }
 
-    async fn try_post(&self, path: &str, key: &str, body: &Value) -> reqwest::Result<(StatusCode, Value)> {
-        let request = self.http.post(format!("{}{path}", self.api)).bearer_auth(&self.secret);
+    async fn try_post(&self, api: &str, path: &str, key: &str, body: &Value) -> reqwest::Result<(StatusCode, Value)> {
+        let request = self.http.post(format!("{api}{path}")).bearer_auth(&self.secret);
         let response = request.header("Idempotency-Key", key).json(body).send().await?;
         Ok((response.status(), response.json().await?))
     }
@@ -224,7 +232,7 @@ impl Site {
     pub async fn post(&self, path: &str, key: &str, body: &Value) -> (StatusCode, Value) {
         let begun = Instant::now();
         loop {
-            match self.try_post(path, key, body).await {
+            match self.try_post(&self.api, path, key, body).await {
                 Ok(answer) => return answer,
                 Err(error) => assert!(begun.elapsed() < PATIENCE, "the API does not answer: {error}"),
             }

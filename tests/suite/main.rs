@@ -119,5 +119,6 @@ mod store_conformance;
 mod sweeps;
 mod tampering;
 mod third_party;
+mod upgrades;
 mod waiting;
 mod webhooks;

@@ -21,6 +21,7 @@ mod package;
 mod pgbouncer;
 mod postgres;
 mod prerequisites;
+mod previous;
 mod process;
 mod queries;
 mod redis;
@@ -50,6 +51,8 @@ enum Command {
     Postgres,
     /// Start all servers that the tests need, for development, and stop them on Ctrl-C.
     Services,
+    /// Build the previous release's program, for the tests of rollouts.
+    Previous,
     /// Build the benchmark in release mode and run it against a throw-away PostgreSQL.
     Bench(bench::Options),
     /// Build the Lambda function and pack it for upload.
@@ -101,6 +104,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Generate(GenerateOptions { check: false }) => generated::write(),
         Command::Sqlx => queries::write().await,
         Command::Postgres => postgres::serve().await,
+        Command::Previous => previous::run().await,
         Command::Services => services::serve().await,
         Command::Bench(options) => bench::run(options).await,
         Command::Package => package::run().await,
