@@ -5,6 +5,7 @@
 pub mod books;
 pub mod build;
 pub mod clock;
+pub mod collector;
 pub mod conduct;
 pub mod crash;
 pub mod database;

@@ -119,6 +119,7 @@ mod store_conformance;
 mod sweeps;
 mod tampering;
 mod third_party;
+mod traces;
 mod upgrades;
 mod waiting;
 mod webhooks;
