@@ -12,6 +12,8 @@ use prost::Message;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::written::{self, Kind};
+
 /// How long spans may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -85,6 +87,7 @@ impl Collector {
         loop {
             let spans = self.spans().await;
             if is_wanted(&spans) {
+                self.bodies().await.iter().for_each(|body| written::keep(Kind::Spans, body));
                 return spans;
             }
             assert!(begun.elapsed() < PATIENCE, "not all spans came: {spans:#?}");

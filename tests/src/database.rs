@@ -20,6 +20,8 @@ use workflow::port::store::Store;
 use workflow_postgres::{Pooler, PostgresOptions, PostgresStore};
 use workflow_sqlite::{SqliteOptions, SqliteStore};
 
+use crate::written;
+
 /// Names the server that tests create their databases on.
 pub const POSTGRES_URL: &str = "FINCORE_TEST_POSTGRES_URL";
 
@@ -103,6 +105,7 @@ impl TestDatabase {
     /// # Panics
     /// When the server is named but cannot be used.
     pub async fn postgres() -> Option<Self> {
+        written::begin();
         static TOLD: std::sync::Once = std::sync::Once::new();
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let Ok(url) = std::env::var(POSTGRES_URL) else {
@@ -147,6 +150,7 @@ impl TestDatabase {
     /// When there is no room for temporary files.
     #[must_use]
     pub fn sqlite() -> Self {
+        written::begin();
         Self { place: Place::Sqlite { folder: TempDir::new().expect("a temporary folder") } }
     }
 
@@ -379,6 +383,7 @@ impl Place {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        written::keep_metrics();
         let Place::Postgres { server, name, .. } = &self.place else { return };
         let place = Place::Postgres { server: server.clone(), pooler: None, name: name.clone() };
         // A thread with a runtime of its own: the test's may be ending, and a drop cannot wait on it.

@@ -25,3 +25,4 @@ pub mod stage;
 pub mod state_machine;
 pub mod third_party;
 pub mod world;
+pub mod written;

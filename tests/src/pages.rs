@@ -20,6 +20,7 @@ use workflow::shared::Nothing;
 
 use crate::database::TestDatabase;
 use crate::world::World;
+use crate::written::{self, Kind};
 
 /// More than any page has.
 const PAGE_MAX: usize = 4 * 1024 * 1024;
@@ -61,6 +62,7 @@ impl Pages {
     /// When the name is taken.
     pub async fn add(&self, name: &str, role: Role) -> SecretString {
         let password = ops::password::made_up();
+        written::is_secret(password.expose_secret());
         let operator = Operator {
             id: OperatorId::new(self.world.clock.now(), [rand::random(), rand::random()]),
             name: name.to_owned(),
@@ -184,6 +186,7 @@ impl Visitor {
         }
         let bytes = to_bytes(response.into_body(), PAGE_MAX).await.expect("a page has an end");
         let text = String::from_utf8_lossy(&bytes).into_owned();
+        written::keep(Kind::Page, text.as_bytes());
         if let Some((_, after)) = text.split_once("name=\"csrf\" value=\"") {
             self.csrf = after.split('"').next().unwrap_or_default().to_owned();
         }
@@ -195,6 +198,7 @@ impl Visitor {
         let (name, value) = pair.split_once('=').expect("a cookie has a name");
         self.cookies.retain(|(kept, _)| kept != name);
         if !rest.contains("Max-Age=0") {
+            written::is_secret(value);
             self.cookies.push((name.to_owned(), value.to_owned()));
         }
     }

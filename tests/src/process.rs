@@ -3,6 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::written::{self, Kind};
+
 /// How a process is started.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -48,6 +50,11 @@ impl Program {
     pub fn print(&self, args: &[&str]) -> Printed {
         let output = self.command(args).output().expect("the binary can be started");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        written::keep(Kind::ProcessLog, &output.stderr);
+        // What makes a key or an operator prints the secret, once.
+        if !matches!(args, ["keys" | "operators", ..]) {
+            written::keep(Kind::Command, &output.stdout);
+        }
         Printed {
             is_success: output.status.success(),
             code: output.status.code(),
@@ -59,7 +66,15 @@ impl Program {
     /// Starts a command that runs until stopped.
     #[must_use]
     pub fn start(&self, args: &[&str]) -> Running {
-        Running(self.command(args).stdout(Stdio::null()).spawn().expect("the binary can be started"))
+        let mut command = self.command(args);
+        command.stdout(Stdio::null());
+        if written::folder().is_none() {
+            return Running(command.spawn().expect("the binary can be started"));
+        }
+        command.env("FINCORE_LOG", written::FILTER).env("FINCORE_LOG_FORMAT", "json").stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary can be started");
+        child.stderr.take().into_iter().for_each(written::keep_log);
+        Running(child)
     }
 
     fn command(&self, args: &[&str]) -> Command {

@@ -26,6 +26,7 @@ use crate::process::{Program, Running, free_port};
 use crate::queue::{Shape, TestQueue};
 use crate::state_machine::StateMachine;
 use crate::world::{SECRET_KEY, WEBHOOK_SECRET, http_client};
+use crate::written::{self, Kind};
 
 /// Leases of killed workers run out after a minute; then there is a little work left.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -141,6 +142,7 @@ impl Site {
             Workers::Lambda => &[&["serve"]],
         };
         let schedule = lambda.clone().map(|lambda| tokio::spawn(schedule(lambda)).abort_handle());
+        written::is_secret(secret.trim());
         let (secret, store, http) = (secret.trim().to_owned(), database.unmigrated_store().await, http_client());
         let conduct = Conduct::in_folder(folder.path());
         Self {
@@ -288,6 +290,7 @@ impl Site {
             };
             let open = payments.iter().filter(is_open).count();
             if open == 0 {
+                written::keep(Kind::ProcessLog, self.log().await.as_bytes());
                 return payments;
             }
             if begun.elapsed() > PATIENCE {
@@ -332,7 +335,8 @@ async fn queue_and_function(
         return (Some(queue), None);
     }
     let mut env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    env.push(("FINCORE_LOG".to_owned(), "warn".to_owned()));
+    let filter = if written::folder().is_some() { written::FILTER } else { "warn" };
+    env.push(("FINCORE_LOG".to_owned(), filter.to_owned()));
     env.push((conduct::FOLDER.to_owned(), folder.display().to_string()));
     let setup = Setup { env, ..Setup::default() };
     let lambda = Lambda::deploy(queue.clone(), plan.function, &setup).await;

@@ -17,6 +17,9 @@ use crate::process::free_port;
 /// Names the folder in which the tools are installed.
 pub const FOLDER: &str = "FINCORE_TEST_THIRD_PARTY";
 
+/// Names Prometheus; promtool is beside it.
+pub const PROMETHEUS: &str = "FINCORE_TEST_PROMETHEUS";
+
 /// Names the browser.
 pub const CHROMIUM: &str = "FINCORE_TEST_CHROMIUM";
 

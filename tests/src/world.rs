@@ -180,6 +180,7 @@ impl World {
         let merchant = MerchantId::new(clock.now(), [rand::random(), rand::random()]);
         let id = ApiKeyId::new(clock.now(), [rand::random(), rand::random()]);
         let (secret, key) = api::new_api_key(rand::random(), Mode::Test, id, merchant, clock.now());
+        crate::written::is_secret(secret.expose_secret());
         store.add_api_key(&key).await.expect("the key is new");
         let process = Process::sharing(Shared::alone(Arc::clone(&clock) as Arc<dyn Clock>));
         Self::with(store, clock, [sandbox().await, sandbox().await], (merchant, secret), process).await

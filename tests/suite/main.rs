@@ -111,6 +111,7 @@ mod rollouts;
 mod routes;
 mod sandbox_scenarios;
 mod scenarios;
+mod secrets;
 mod settlements;
 mod shared_conformance;
 mod shared_redis;

@@ -7,6 +7,7 @@ mod contract;
 mod localstripe;
 mod openapi;
 mod outbound;
+mod prometheus;
 mod signatures;
 mod state_machine;
 

@@ -240,6 +240,22 @@ impl Definition {
         self.activities.iter().filter(needed)
     }
 
+    /// How long a payment stays in a state at most, in milliseconds, while workers do their work: until the state's deadline,
+    /// or until the last retry has been given up.
+    #[must_use]
+    pub fn longest_stay_ms(&self, row: &StateRow) -> Option<u64> {
+        match row.kind {
+            StateKind::Waits { deadline_ms, .. } => Some(deadline_ms),
+            StateKind::Works(activity) => {
+                let row = self.activity(activity);
+                let policies = [row.not_sent, row.throttled, row.unknown];
+                let longest = policies.iter().map(|policy| policy.max_elapsed_ms + policy.max_delay_ms).max();
+                longest.map(|longest| longest + row.lease_ms)
+            }
+            StateKind::Ended | StateKind::Outside => None,
+        }
+    }
+
     /// The row of an activity.
     #[must_use]
     pub const fn activity(&self, activity: Activity) -> &ActivityRow {

@@ -3,6 +3,7 @@
 //! Deliberately not here: what the steps check; each has a file of its own, or is a cargo command.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
@@ -49,7 +50,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-const STEPS: usize = 12;
+const STEPS: usize = 13;
 
 async fn full(times: &mut Times, started: &mut Option<Services>, left_out: &mut Vec<String>) -> Result<()> {
     let installed = times.step(&PREREQUISITES, find_prerequisites()).await?;
@@ -61,8 +62,11 @@ async fn full(times: &mut Times, started: &mut Option<Services>, left_out: &mut 
     times.step(&TIDY, async { tidy::check() }).await?;
     let previous = times.step(&PREVIOUS, previous::build()).await?;
     left_out.extend(previous.left_out());
-    times.step(&TESTS, tests(Servers::All(services, &previous))).await?;
-    times.step(&THIRD_PARTY, tools::check(&tools)).await?;
+    let written = crate::root().join("target/written");
+    process::empty_folder(&written)?;
+    times.step(&TESTS, tests(Servers::All(services, &previous), Some(&written))).await?;
+    times.step(&THIRD_PARTY, tools::check(&tools, Some(&written))).await?;
+    times.step(&SECRETS, process::run(&mut search(&written))).await?;
     times.step(&QUERIES, queries::check(&services.postgres)).await?;
     times.step(&DOCS, process::run(&mut docs())).await
 }
@@ -76,7 +80,7 @@ async fn quick(times: &mut Times) -> Result<()> {
     prerequisites::c_compiler()?;
     times.step(&FORMATTING, process::run(&mut formatting())).await?;
     times.step(&LINTS, process::run(&mut lints())).await?;
-    times.step(&QUICK_TESTS, tests(Servers::None)).await
+    times.step(&QUICK_TESTS, tests(Servers::None, None)).await
 }
 
 /// What a person reads about a step: what it is, and what to do when it fails.
@@ -103,6 +107,10 @@ const TESTS: Step =
 const QUICK_TESTS: Step = Step { title: "tests (SQLite only)", remedy: "see the failed tests above" };
 const THIRD_PARTY: Step =
     Step { title: "third-party checks", remedy: "see the failed tests above; alone: cargo xtask third-party" };
+const SECRETS: Step = Step {
+    title: "search for secrets",
+    remedy: "see above what was found, and where; the files are in target/written",
+};
 const QUERIES: Step = Step { title: "checked queries", remedy: "cargo xtask sqlx, and commit what it writes" };
 const DOCS: Step = Step { title: "docs", remedy: "see rustdoc's warnings above" };
 
@@ -152,7 +160,7 @@ impl Servers<'_> {
 
 /// All tests but those with third-party tools, which are a step of their own. With nextest where it is installed,
 /// which runs no examples in docs; those always run with cargo's own runner.
-async fn tests(servers: Servers<'_>) -> Result<()> {
+async fn tests(servers: Servers<'_>, written: Option<&Path>) -> Result<()> {
     let mut runs = vec![process::cargo(["test", "--workspace", "--locked", "--", "--skip", tools::MODULE])];
     if process::has_nextest().await {
         runs = vec![
@@ -162,9 +170,21 @@ async fn tests(servers: Servers<'_>) -> Result<()> {
     }
     for mut run in runs {
         servers.tell(&mut run);
+        run.envs(written.map(|folder| (tools::WRITTEN_VARIABLE, folder)));
         process::run(&mut run).await?;
     }
     Ok(())
+}
+
+/// Looks for secrets in everything that the tests have written.
+fn search(written: &Path) -> Command {
+    let name = "secrets::nothing_that_was_written_holds_a_secret";
+    let mut command = process::cargo(["test", "--package", "fincore-tests", "--test", "suite", "--locked", "--"]);
+    command
+        .args(["--exact", name, "--nocapture"])
+        .env(tools::WRITTEN_VARIABLE, written)
+        .env("FINCORE_TEST_SEARCH", "1");
+    command
 }
 
 /// The steps so far and what each took.

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::watching;
+
 /// Where a file is, from the workspace's root, and what must be in it.
 type Generated = (&'static str, fn() -> String);
 
@@ -15,6 +17,8 @@ const FILES: &[Generated] = &[
     ("statemachine.asl.json", workflow::asl::render),
     ("docs/WORKFLOW.md", workflow::diagram::render),
     ("docs/METRICS.md", workflow::instruments::render),
+    ("deploy/prometheus/alerts.yaml", watching::alerts::render),
+    ("deploy/grafana/fincore.json", watching::dashboard::render),
     ("docs/openapi.json", api::openapi_json),
     ("docs/SANDBOX.md", sandbox::manual::render),
 ];

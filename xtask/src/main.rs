@@ -28,6 +28,7 @@ mod redis;
 mod services;
 mod tidy;
 mod tools;
+mod watching;
 
 /// What a shell reports for a program that an interrupt ended.
 const EXIT_INTERRUPTED: u8 = 130;

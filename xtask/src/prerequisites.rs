@@ -21,6 +21,9 @@ pub(crate) const FOLDER_VARIABLE: &str = "FINCORE_PG_BIN";
 /// Set to the path of `redis-server` to use exactly that one; set for the tests too.
 pub(crate) const REDIS_VARIABLE: &str = "FINCORE_REDIS_SERVER";
 
+/// Set to the path of Prometheus to use exactly that one; set for the tests too.
+pub(crate) const PROMETHEUS_VARIABLE: &str = "FINCORE_TEST_PROMETHEUS";
+
 /// Set to the path of Chromium to use exactly that one; set for the tests too.
 pub(crate) const CHROMIUM_VARIABLE: &str = "FINCORE_TEST_CHROMIUM";
 
@@ -164,22 +167,45 @@ const REDIS: Missing = Missing {
               to the path of redis-server",
 };
 
-/// Finds `redis-server`, and installs it if it is not there. A program named in the environment is used or refused, never
-/// passed over in silence.
+/// Finds `redis-server`, and installs it if it is not there.
 pub(crate) async fn redis() -> Result<PathBuf> {
-    if let Some(program) = env::var_os(REDIS_VARIABLE) {
-        let program = PathBuf::from(program);
-        if program.is_file() {
-            return Ok(program);
+    let install = async || install_without_service("redis-server", &REDIS).await;
+    named_or_found("redis-server", REDIS_VARIABLE, &REDIS, install).await
+}
+
+const PROMETHEUS: Missing = Missing {
+    what: "Prometheus",
+    by_hand: "install it (on Debian, as root: apt-get install prometheus), or set FINCORE_TEST_PROMETHEUS to its path; \
+              promtool has to be beside it",
+};
+
+/// Finds the Prometheus that reads our metrics and rules in tests, and installs Debian's if there is none.
+pub(crate) async fn prometheus() -> Result<PathBuf> {
+    let install = async || install_without_service("prometheus", &PROMETHEUS).await;
+    named_or_found("prometheus", PROMETHEUS_VARIABLE, &PROMETHEUS, install).await
+}
+
+/// A program named in the environment is used or refused, never passed over in silence; one on the path is used; else it
+/// is installed.
+async fn named_or_found(
+    program: &str,
+    variable: &str,
+    missing: &Missing,
+    install: impl AsyncFnOnce() -> Result<()>,
+) -> Result<PathBuf> {
+    if let Some(named) = env::var_os(variable) {
+        let named = PathBuf::from(named);
+        if named.is_file() {
+            return Ok(named);
         }
-        bail!("{REDIS_VARIABLE}={} is no file: {}", program.display(), REDIS.by_hand);
+        bail!("{variable}={} is no file: {}", named.display(), missing.by_hand);
     }
-    let find = || on_path().map(|folder| folder.join("redis-server")).find(|program| program.is_file());
-    if let Some(program) = find() {
-        return Ok(program);
+    let find = || on_path().map(|folder| folder.join(program)).find(|program| program.is_file());
+    if let Some(found) = find() {
+        return Ok(found);
     }
-    install_without_service("redis-server", &REDIS).await?;
-    find().with_context(|| format!("still no redis-server after installing: {}", REDIS.by_hand))
+    install().await?;
+    find().with_context(|| format!("still no {} after installing: {}", missing.what, missing.by_hand))
 }
 
 /// A Debian package whose service has the package's name and must not run.
@@ -218,23 +244,13 @@ const CHROMIUM: Missing = Missing {
     by_hand: "install it (on Debian, as root: apt-get install chromium), or set FINCORE_TEST_CHROMIUM to its path",
 };
 
-/// Finds the browser that the operators' pages are tested in, and installs Debian's if there is none. One named in the
-/// environment is used or refused, never passed over in silence.
+/// Finds the browser that the operators' pages are tested in, and installs Debian's if there is none.
 pub(crate) async fn chromium() -> Result<PathBuf> {
-    if let Some(program) = env::var_os(CHROMIUM_VARIABLE) {
-        let program = PathBuf::from(program);
-        if program.is_file() {
-            return Ok(program);
-        }
-        bail!("{CHROMIUM_VARIABLE}={} is no file: {}", program.display(), CHROMIUM.by_hand);
-    }
-    let find = || on_path().map(|folder| folder.join("chromium")).find(|program| program.is_file());
-    if let Some(program) = find() {
-        return Ok(program);
-    }
-    CHROMIUM.needs_apt()?;
-    apt_install(&["chromium"], &CHROMIUM).await?;
-    find().with_context(|| format!("still no Chromium after installing: {}", CHROMIUM.by_hand))
+    let install = async || {
+        CHROMIUM.needs_apt()?;
+        apt_install(&["chromium"], &CHROMIUM).await
+    };
+    named_or_found("chromium", CHROMIUM_VARIABLE, &CHROMIUM, install).await
 }
 
 /// An interpreter for third-party tools.

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Command as BlockingCommand, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -133,4 +134,13 @@ fn signal_group(signal: &str, group: u32) {
 #[allow(clippy::disallowed_methods, reason = "a destructor cannot await, and there is nothing else left to run")]
 fn pause() {
     std::thread::sleep(STOP_POLL);
+}
+
+/// Makes a folder with nothing in it.
+pub(crate) fn empty_folder(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => std::fs::create_dir_all(folder),
+    }
+    .with_context(|| format!("cannot empty {}", folder.display()))
 }

@@ -6,16 +6,19 @@
 //! need no network. Deliberately not here: what is checked (`tests/suite/third_party`), and starting the emulators.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::prerequisites::{CHROMIUM_VARIABLE, NODE, PYTHON, chromium};
+use crate::prerequisites::{CHROMIUM_VARIABLE, NODE, PROMETHEUS_VARIABLE, PYTHON, chromium, prometheus};
 use crate::process;
 
 /// Tells the tests where the tools are.
 const FOLDER_VARIABLE: &str = "FINCORE_TEST_THIRD_PARTY";
+/// Where tests keep what is written, to be searched at the end.
+pub(crate) const WRITTEN_VARIABLE: &str = "FINCORE_TEST_WRITTEN";
+
 /// The tests that need them, as a filter of nextest and as the beginning of their names.
 const FILTER: &str = "package(fincore-tests) & test(/^third_party::/)";
 pub(crate) const ALL_BUT_THOSE: &str = "not (package(fincore-tests) & test(/^third_party::/))";
@@ -44,19 +47,20 @@ const EMULATORS: &str = "emulators";
 
 /// Installs and checks, without the rest of the gate.
 pub(crate) async fn run() -> Result<()> {
-    check(&install().await?).await
+    check(&install().await?, None).await
 }
 
 /// Installed tools.
 pub(crate) struct Tools {
     folder: PathBuf,
-    /// What the operators' pages are looked at with, where that is wanted.
-    browser: Option<PathBuf>,
+    /// Programs of the machine, by the variable that names them for tests.
+    programs: Vec<(&'static str, PathBuf)>,
 }
 
 /// Installs what is not there yet.
 pub(crate) async fn install() -> Result<Tools> {
-    let tools = Tools { browser: Some(chromium().await?), ..Tools::folder()? };
+    let programs = vec![(CHROMIUM_VARIABLE, chromium().await?), (PROMETHEUS_VARIABLE, prometheus().await?)];
+    let tools = Tools { programs, ..Tools::folder()? };
     PYTHON.find_or_install().await?;
     NODE.find_or_install().await?;
     tools.python("python", PYTHON_TOOLS).await?;
@@ -75,16 +79,15 @@ pub(crate) async fn emulators() -> Result<PathBuf> {
 }
 
 /// Runs the tests that need the tools.
-pub(crate) async fn check(tools: &Tools) -> Result<()> {
+pub(crate) async fn check(tools: &Tools, written: Option<&Path>) -> Result<()> {
     let mut command = if process::has_nextest().await {
         process::cargo(["nextest", "run", "--package", "fincore-tests", "--locked", "-E", FILTER])
     } else {
         process::cargo(["test", "--package", "fincore-tests", "--test", "suite", "--locked", MODULE])
     };
     command.env(FOLDER_VARIABLE, &tools.folder);
-    if let Some(browser) = &tools.browser {
-        command.env(CHROMIUM_VARIABLE, browser);
-    }
+    command.envs(written.map(|folder| (WRITTEN_VARIABLE, folder)));
+    command.envs(tools.programs.iter().map(|(variable, program)| (variable, program)));
     process::run(&mut command).await
 }
 
@@ -115,7 +118,7 @@ impl Tools {
     fn folder() -> Result<Self> {
         let folder = crate::root().join("target/third_party");
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        Ok(Self { folder, browser: None })
+        Ok(Self { folder, programs: Vec::new() })
     }
 
     /// A virtual environment with pinned packages.

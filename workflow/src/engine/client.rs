@@ -106,7 +106,7 @@ impl Engine {
         let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: payment.id, replayed: Replayed::No };
         let span = tracing::info_span!("start", payment = %payment.id, trace_id = field::Empty);
         let fresh = NewPayment { payment: payment.clone(), row: step.row, request: record };
-        match trace::step(span, payment.id, self.store_new(fresh)).await? {
+        match trace::step(span, payment.id, Box::pin(self.store_new(fresh))).await? {
             Started::Created => Ok(reply),
             Started::Repeated(earlier) => self.repeated(*earlier, &request, render).await,
         }
