@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::previous::{self, Previous};
 use crate::services::{self, Services};
-use crate::{generated, prerequisites, process, queries, tidy, tools};
+use crate::{generated, package, prerequisites, process, queries, tidy, tools};
 
 /// Tells the tests that PostgreSQL and all other servers are left out on purpose.
 const SQLITE_ONLY_VARIABLE: &str = "FINCORE_TEST_SQLITE_ONLY";
@@ -49,7 +49,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-const STEPS: usize = 12;
+const STEPS: usize = 13;
 
 async fn full(times: &mut Times, started: &mut Option<Services>, left_out: &mut Vec<String>) -> Result<()> {
     let installed = times.step(&PREREQUISITES, find_prerequisites()).await?;
@@ -62,6 +62,7 @@ async fn full(times: &mut Times, started: &mut Option<Services>, left_out: &mut 
     let previous = times.step(&PREVIOUS, previous::build()).await?;
     left_out.extend(previous.left_out());
     times.step(&TESTS, tests(Servers::All(services, &previous))).await?;
+    times.step(&LIBRARIES, async { package::check_unpacked() }).await?;
     times.step(&THIRD_PARTY, tools::check(&tools)).await?;
     times.step(&QUERIES, queries::check(&services.postgres)).await?;
     times.step(&DOCS, process::run(&mut docs())).await
@@ -101,6 +102,7 @@ const PREVIOUS: Step =
 const TESTS: Step =
     Step { title: "tests", remedy: "to debug against servers that stay up, in another terminal: cargo xtask services" };
 const QUICK_TESTS: Step = Step { title: "tests (SQLite only)", remedy: "see the failed tests above" };
+const LIBRARIES: Step = Step { title: "libraries", remedy: "see above; of what is packed: cargo xtask package" };
 const THIRD_PARTY: Step =
     Step { title: "third-party checks", remedy: "see the failed tests above; alone: cargo xtask third-party" };
 const QUERIES: Step = Step { title: "checked queries", remedy: "cargo xtask sqlx, and commit what it writes" };

@@ -111,6 +111,16 @@ async fn program(target: &str) -> Result<()> {
     Ok(())
 }
 
+/// Both programs as the tests have them, which are linked to the same C library: packing them takes too long for each change.
+pub(crate) fn check_unpacked() -> Result<()> {
+    for program in ["fincore-under-test", "lambda-under-test"] {
+        let path = crate::root().join("target/debug").join(program);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        println!("{program} needs glibc {}", needs::check(program, &bytes)?);
+    }
+    Ok(())
+}
+
 /// A program that may be handed on.
 struct Built {
     path: PathBuf,
