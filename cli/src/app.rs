@@ -106,17 +106,26 @@ pub async fn open(settings: &Settings, schema: Schema) -> anyhow::Result<Databas
         }
         return Database::checked(store).await;
     }
-    let path = url.strip_prefix("sqlite:").with_context(|| {
-        "database_url must begin with sqlite: (then a path) or postgres:// (then host and database)".to_owned()
-    })?;
-    let path = PathBuf::from(path.trim_start_matches("//"));
-    let store = SqliteStore::open(SqliteOptions::new(path.clone()))
-        .await
-        .with_context(|| format!("cannot open the SQLite file {}", path.display()))?;
+    let store = open_sqlite(settings).await?;
     if schema == Schema::Migrate {
         store.migrate().await.context("cannot migrate SQLite")?;
     }
     Database::checked(store).await
+}
+
+/// Opens the SQLite file of the settings.
+///
+/// # Errors
+/// The settings name none, or it cannot be opened.
+pub(crate) async fn open_sqlite(settings: &Settings) -> anyhow::Result<SqliteStore> {
+    let url = settings.database_url.expose_secret();
+    let path = url.strip_prefix("sqlite:").with_context(|| {
+        "database_url must begin with sqlite: (then a path) or postgres:// (then host and database)".to_owned()
+    })?;
+    let path = PathBuf::from(path.trim_start_matches("//"));
+    SqliteStore::open(SqliteOptions::new(path.clone()))
+        .await
+        .with_context(|| format!("cannot open the SQLite file {}", path.display()))
 }
 
 /// The queue of the settings, between the engine and the workers.

@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Psp(operate::Psp),
     /// Who did what, when and why, and what was refused
     Audit(operate::Audit),
+    /// Copy the SQLite database to a file, while FinCore runs
+    Backup(Backup),
     /// Recompute the hash chain of every payment's history and report what was changed behind our back
     Verify,
     /// Charges that wait for a person: list them, show one, send them back to work
@@ -140,6 +142,14 @@ pub(crate) struct Work {
     /// Work on everything that is due now, then end
     #[arg(long)]
     pub(crate) once: bool,
+}
+
+/// Options of `fincore backup`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Backup {
+    /// The file to write; there must be none of this name
+    #[arg(value_name = "FILE")]
+    pub(crate) file: std::path::PathBuf,
 }
 
 /// Options of `fincore show`.

@@ -6,6 +6,7 @@
 pub mod app;
 mod args;
 mod audit;
+mod backup;
 mod clock;
 mod demo;
 mod dev;
@@ -76,6 +77,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Note(on) => operate::run(&args.knobs, Act::Note, &on).await,
         Command::Psp(psp) => psp::run(&args.knobs, &psp).await,
         Command::Audit(audit) => audit::run(&args.knobs, &audit).await,
+        Command::Backup(backup) => backup::run(&args.knobs, &backup).await,
         Command::Verify => verify::run(&args.knobs).await,
         Command::Dlq(dlq) => dlq::run(&args.knobs, &dlq).await,
         Command::Keys(keys) => keys::run(&args.knobs, &keys).await,

@@ -143,6 +143,30 @@ impl Tools {
         if output.status.success() { String::new() } else { said(&output) }
     }
 
+    /// hadolint, for container files: what it has to say, which is nothing when all is well.
+    pub async fn hadolint(&self, file: &Path) -> String {
+        let mut command = Command::new(self.folder.join("hosts/bin/hadolint"));
+        command.args(["--no-color", "--failure-threshold", "style"]).arg(file);
+        let output = ended(command, LINT).await;
+        if output.status.success() { String::new() } else { said(&output) }
+    }
+
+    /// check-jsonschema, which brings the schema of compose files: what it has to say, which is nothing when all is well.
+    pub async fn compose_schema(&self, file: &Path) -> String {
+        let mut command = Command::new(self.folder.join("hosts/bin/check-jsonschema"));
+        command.args(["--builtin-schema", "vendor.compose-spec"]).arg(file);
+        let output = ended(command, LINT).await;
+        if output.status.success() { String::new() } else { said(&output) }
+    }
+
+    /// cargo-lambda as Lambda's runtime API, for a function that we start. It wants to stand in a folder of a workspace.
+    pub async fn cargo_lambda(&self, port: u16) -> Listening {
+        let mut command = Command::new(self.folder.join("hosts/bin/cargo-lambda"));
+        command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1"]);
+        command.args(["--invoke-port", &port.to_string()]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        listening(command, "runtime_addr=").await
+    }
+
     /// Schemathesis, which makes up requests by a document (a file, or where it is served) and checks the answers, by our
     /// `schemathesis.toml`: whether all is well, and what it has to say.
     pub async fn schemathesis(&self, document: &str, key: &str, options: &[&str], within: Duration) -> (bool, String) {

@@ -107,6 +107,7 @@ mod redis_outages;
 mod redis_processes;
 mod refunds;
 mod requests;
+mod restores;
 mod rollouts;
 mod routes;
 mod sandbox_scenarios;

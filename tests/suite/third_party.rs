@@ -4,6 +4,7 @@
 mod alerts;
 mod browser;
 mod contract;
+mod hosts;
 mod localstripe;
 mod openapi;
 mod outbound;

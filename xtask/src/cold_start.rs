@@ -89,7 +89,7 @@ struct Candidate {
 
 impl Candidate {
     fn new(name: &'static str, binary: &str, env: Vec<(&'static str, String)>) -> Result<Self> {
-        let program = package::built(binary);
+        let program = package::built_here(binary);
         let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
         let zipped = package::zip(&bytes)?.len();
         let (polls, processor, resident_kb) = (Vec::new(), Vec::new(), Vec::new());

@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::previous::{self, Previous};
 use crate::services::{self, Services};
-use crate::{generated, prerequisites, process, queries, tidy, tools};
+use crate::{generated, package, prerequisites, process, queries, tidy, tools};
 
 /// Tells the tests that PostgreSQL and all other servers are left out on purpose.
 const SQLITE_ONLY_VARIABLE: &str = "FINCORE_TEST_SQLITE_ONLY";
@@ -50,7 +50,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-const STEPS: usize = 13;
+const STEPS: usize = 14;
 
 async fn full(times: &mut Times, started: &mut Option<Services>, left_out: &mut Vec<String>) -> Result<()> {
     let installed = times.step(&PREREQUISITES, find_prerequisites()).await?;
@@ -65,6 +65,7 @@ async fn full(times: &mut Times, started: &mut Option<Services>, left_out: &mut 
     let written = crate::root().join("target/written");
     process::empty_folder(&written)?;
     times.step(&TESTS, tests(Servers::All(services, &previous), Some(&written))).await?;
+    times.step(&LIBRARIES, async { package::check_unpacked() }).await?;
     times.step(&THIRD_PARTY, tools::check(&tools, Some(&written))).await?;
     times.step(&SECRETS, process::run(&mut search(&written))).await?;
     times.step(&QUERIES, queries::check(&services.postgres)).await?;
@@ -105,6 +106,7 @@ const PREVIOUS: Step =
 const TESTS: Step =
     Step { title: "tests", remedy: "to debug against servers that stay up, in another terminal: cargo xtask services" };
 const QUICK_TESTS: Step = Step { title: "tests (SQLite only)", remedy: "see the failed tests above" };
+const LIBRARIES: Step = Step { title: "libraries", remedy: "see above; of what is packed: cargo xtask package" };
 const THIRD_PARTY: Step =
     Step { title: "third-party checks", remedy: "see the failed tests above; alone: cargo xtask third-party" };
 const SECRETS: Step = Step {

@@ -56,8 +56,8 @@ enum Command {
     Previous,
     /// Build the benchmark in release mode and run it against a throw-away PostgreSQL.
     Bench(bench::Options),
-    /// Build the Lambda function and pack it for upload.
-    Package,
+    /// Build and pack the Lambda function and `fincore`, with their bills of materials.
+    Package(package::Options),
     /// Measure the start of the Lambda function beside that of a bare one.
     ColdStart,
     /// Install tools of others below target/ and check the PSP gateways and the API against them.
@@ -108,7 +108,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Previous => previous::run().await,
         Command::Services => services::serve().await,
         Command::Bench(options) => bench::run(options).await,
-        Command::Package => package::run().await,
+        Command::Package(options) => package::run(options).await,
         Command::ColdStart => cold_start::run().await,
         Command::Fuzz(options) => fuzz::run(options).await,
         Command::ThirdParty => tools::run().await,

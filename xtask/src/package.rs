@@ -1,55 +1,207 @@
-//! `cargo xtask package`: the Lambda function as a zip that can be uploaded, with a check that it runs where Lambda runs
-//! it.
+//! `cargo xtask package`: what is handed on: the Lambda function as a zip that can be uploaded, and `fincore` as a tarball
+//! with what a machine needs to run it. Each comes with its bill of materials and its licences.
 //!
-//! Deliberately not here: uploading it, and what the function does (`activities/lambda`).
+//! The same sources, compiler and C compiler make the same bytes, in whatever folder: no package names the machine it was built on.
+//! Deliberately not here: uploading them, the container's image (`deploy/container`), and what the programs do.
 
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use object::elf::{DT_NEEDED, FileHeader64};
-use object::read::elf::{Dyn, FileHeader};
-use object::{Endianness, StringTable};
+use clap::Args;
+use tokio::process::Command;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::{prerequisites, process};
 
-/// The cargo package that is packed, and the profile it is built in.
+mod bill;
+mod needs;
+
+use bill::Bill;
+
+/// The cargo package of the function, and the profile it is built in.
 pub(crate) const FUNCTION: &str = "fincore-lambda";
 pub(crate) const PROFILE: &str = "lambda";
 /// The name that a custom runtime starts.
 pub(crate) const BOOTSTRAP: &str = "bootstrap";
-
-/// The C library of Amazon Linux 2023, on which `provided.al2023` runs functions. A newer one on the machine that builds is
-/// no harm as long as nothing that only the newer one has is used.
-const GLIBC: Version = Version(2, 34);
-/// What is in that runtime's image of what a Rust program links to: the C library's parts, and the compiler's.
-const LIBRARIES: [&str; 4] = ["libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "libgcc_s.so.1"];
+/// The other program, its package and its profile.
+const PROGRAM: &str = "fincore";
+const RELEASE: &str = "release";
 
 /// Anybody may read and start it.
 const MODE: u32 = 0o755;
 /// As small as it gets; packing takes a second.
 const COMPRESSION_LEVEL: i64 = 9;
 
+/// What stands beside the program in its tarball, from the workspace's root.
+const BESIDE: [&str; 3] = ["LICENSE", "CHANGELOG.md", "deploy/single-host"];
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Build for this target of Rust, for example aarch64-unknown-linux-gnu: it and a C compiler for it have to be installed
+    #[arg(long, default_value = "x86_64-unknown-linux-gnu")]
+    target: String,
+    /// Only one of the packages
+    #[arg(long, value_enum)]
+    only: Option<Only>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// The Lambda function
+    Function,
+    /// `fincore`
+    Program,
+}
+
 /// Builds, checks and packs.
-pub(crate) async fn run() -> Result<()> {
+pub(crate) async fn run(options: Options) -> Result<()> {
     prerequisites::c_compiler()?;
-    process::run(&mut process::cargo(["build", "--profile", PROFILE, "--locked", "--package", FUNCTION])).await?;
-    let binary = built(BOOTSTRAP);
-    let program = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
-    let newest = runs_on_lambda(&program)?;
-    let package = zip(&program)?;
-    let path = crate::root().join("target/package/fincore-lambda.zip");
-    write(&path, &package)?;
-    println!("{}", path.display());
-    println!("bootstrap {}, zip {}, needs glibc {newest}", megabytes(program.len()), megabytes(package.len()));
+    if options.only != Some(Only::Program) {
+        function(&options.target).await?;
+    }
+    if options.only != Some(Only::Function) {
+        program(&options.target).await?;
+    }
     Ok(())
 }
 
-/// Where the profile's binary of this name is.
-pub(crate) fn built(binary: &str) -> PathBuf {
+async fn function(target: &str) -> Result<()> {
+    let built = built(FUNCTION, BOOTSTRAP, PROFILE, target).await?;
+    let package = zip(&built.bytes)?;
+    let path = folder()?.join(name("fincore-lambda", target, ".zip"));
+    write(&path, &package)?;
+    papers(FUNCTION, target)?;
+    println!("{}", path.display());
+    println!(
+        "bootstrap {}, zip {}, needs glibc {}",
+        megabytes(built.bytes.len()),
+        megabytes(package.len()),
+        built.glibc
+    );
+    Ok(())
+}
+
+async fn program(target: &str) -> Result<()> {
+    let built = built(PROGRAM, PROGRAM, RELEASE, target).await?;
+    let name = name(PROGRAM, target, "");
+    let contents = tempfile::tempdir().context("no temporary folder")?;
+    let inside = contents.path().join(&name);
+    fs::create_dir(&inside)?;
+    process::run_quietly(Command::new("install").args(["-m", "755"]).arg(&built.path).arg(inside.join(PROGRAM)))
+        .await?;
+    for file in BESIDE {
+        process::run_quietly(Command::new("cp").arg("-r").arg(crate::root().join(file)).arg(&inside)).await?;
+    }
+    for paper in papers(PROGRAM, target)? {
+        fs::copy(&paper, inside.join(paper.file_name().context("it has a name")?))?;
+    }
+    let path = folder()?.join(format!("{name}.tar.gz"));
+    tarball(contents.path(), &name, &path).await?;
+    let size = fs::metadata(&path)?.len();
+    println!("{}", path.display());
+    println!(
+        "fincore {}, tarball {}, needs glibc {}",
+        megabytes(built.bytes.len()),
+        megabytes(usize::try_from(size)?),
+        built.glibc
+    );
+    Ok(())
+}
+
+/// Both programs as the tests have them, which are linked to the same C library: packing them takes too long for each change.
+pub(crate) fn check_unpacked() -> Result<()> {
+    for program in ["fincore-under-test", "lambda-under-test"] {
+        let path = crate::root().join("target/debug").join(program);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        println!("{program} needs glibc {}", needs::check(program, &bytes)?);
+    }
+    Ok(())
+}
+
+/// A program that may be handed on.
+struct Built {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    glibc: needs::Version,
+}
+
+async fn built(package: &str, binary: &str, profile: &str, target: &str) -> Result<Built> {
+    process::run(build(profile).args(["--package", package, "--bin", binary, "--target", target])).await?;
+    let path = crate::root().join("target").join(target).join(profile).join(binary);
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    for place in [crate::root(), cargo_home()] {
+        let place = place.to_string_lossy().into_owned();
+        if bytes.windows(place.len()).any(|window| window == place.as_bytes()) {
+            bail!(
+                "{binary} names {place}: another machine would build other bytes. Find where: strings {}",
+                path.display()
+            );
+        }
+    }
+    let glibc = needs::check(binary, &bytes)?;
+    Ok(Built { path, bytes, glibc })
+}
+
+/// A build in which this machine's folders have the names they have everywhere, in Rust and in C.
+fn build(profile: &str) -> Command {
+    let places = [(cargo_home(), "/cargo"), (crate::root(), "/fincore")];
+    let renamed = |option: &str| -> String {
+        let each = places.iter().map(|(from, to)| format!("{option}={}={to}", from.display()));
+        each.collect::<Vec<_>>().join(" ")
+    };
+    let mut build = process::cargo(["build", "--profile", profile, "--locked"]);
+    build.env("RUSTFLAGS", renamed("--remap-path-prefix")).env("CFLAGS", renamed("-ffile-prefix-map"));
+    build
+}
+
+/// Where cargo keeps the sources of others.
+fn cargo_home() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
+}
+
+/// Writes the bill of materials and the licences of a package, and says where they are.
+fn papers(package: &str, target: &str) -> Result<[PathBuf; 2]> {
+    let bill = Bill::of(package, target)?;
+    let paths = [".cdx.json", ".licences.txt"].map(|suffix| Ok(folder()?.join(name(package, target, suffix))));
+    let [materials, licences]: [Result<PathBuf>; 2] = paths;
+    let (materials, licences) = (materials?, licences?);
+    write(&materials, bill.cyclonedx()?.as_bytes())?;
+    write(&licences, bill.licences().as_bytes())?;
+    Ok([materials, licences])
+}
+
+/// The machine we run on most has no suffix: deployments name `fincore-lambda.zip`.
+fn name(package: &str, target: &str, suffix: &str) -> String {
+    match target.split('-').next().unwrap_or_default() {
+        "x86_64" => format!("{package}{suffix}"),
+        other => format!("{package}-{other}{suffix}"),
+    }
+}
+
+fn folder() -> Result<PathBuf> {
+    let folder = crate::root().join("target/package");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The same bytes for the same contents, whoever owns them and whenever they were written.
+async fn tarball(folder: &Path, name: &str, to: &Path) -> Result<()> {
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--mode=go=rX"]);
+    tar.args(["--use-compress-program", "gzip -9 -n", "--file"]).arg(to).arg("--directory").arg(folder).arg(name);
+    process::run_quietly(&mut tar).await
+}
+
+/// Where the profile's binary of this name is, built for this machine.
+pub(crate) fn built_here(binary: &str) -> PathBuf {
     crate::root().join("target").join(PROFILE).join(binary)
 }
 
@@ -57,12 +209,6 @@ pub(crate) fn built(binary: &str) -> PathBuf {
 pub(crate) fn megabytes(bytes: usize) -> String {
     let hundredths = bytes / 10_000;
     format!("{}.{:02} MB", hundredths / 100, hundredths % 100)
-}
-
-fn write(path: &Path, package: &[u8]) -> Result<()> {
-    let folder = path.parent().context("a path below target/")?;
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    fs::write(path, package).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The same bytes for the same program, whenever and wherever it is packed.
@@ -78,101 +224,9 @@ pub(crate) fn zip(program: &[u8]) -> Result<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
-/// A release of the C library.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Version(u32, u32);
-
-impl std::fmt::Display for Version {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
-}
-
-/// What a program asks of the machine it is started on.
-#[derive(Default)]
-struct Needs {
-    libraries: Vec<String>,
-    /// Versions of symbols, such as `GLIBC_2.34`.
-    versions: Vec<String>,
-}
-
-/// Refuses a program that the runtime could not start, and says which release of the C library it needs.
-fn runs_on_lambda(program: &[u8]) -> Result<Version> {
-    let needs = Needs::of(program).context("cannot read the binary")?;
-    if let Some(library) = needs.libraries.iter().find(|library| !LIBRARIES.contains(&library.as_str())) {
-        bail!("bootstrap needs {library}, which provided.al2023 does not have: link it statically, or do without");
-    }
-    let newest = needs.glibc().max().context("bootstrap needs no C library: is it the right binary?")?;
-    if newest > GLIBC {
-        bail!(
-            "bootstrap needs glibc {newest} and Amazon Linux 2023 has {GLIBC}: build on a system with {GLIBC} or older, \
-             or find what uses the newer symbols: objdump -T target/{PROFILE}/{BOOTSTRAP} | grep GLIBC_{newest}"
-        );
-    }
-    Ok(newest)
-}
-
-impl Needs {
-    fn of(program: &[u8]) -> Result<Self> {
-        let header = FileHeader64::<Endianness>::parse(program)?;
-        let endian = header.endian()?;
-        let sections = header.sections(endian, program)?;
-        let mut needs = Self::default();
-        if let Some((entries, link)) = sections.dynamic(endian, program)? {
-            let strings = sections.strings(endian, program, link)?;
-            for entry in entries.iter().filter(|entry| entry.tag(endian) == DT_NEEDED) {
-                let offset = entry.val32(endian).context("a name beyond the table")?;
-                needs.libraries.push(text(strings, offset)?);
-            }
-        }
-        if let Some((mut files, link)) = sections.gnu_verneed(endian, program)? {
-            let strings = sections.strings(endian, program, link)?;
-            while let Some((_, mut versions)) = files.next()? {
-                while let Some(version) = versions.next()? {
-                    needs.versions.push(String::from_utf8_lossy(version.name(endian, strings)?).into_owned());
-                }
-            }
-        }
-        Ok(needs)
-    }
-
-    fn glibc(&self) -> impl Iterator<Item = Version> {
-        self.versions.iter().filter_map(|version| parse(version.strip_prefix("GLIBC_")?))
-    }
-}
-
-fn text(strings: StringTable<'_>, offset: u32) -> Result<String> {
-    let name = strings.get(offset).ok().context("a name beyond the table")?;
-    Ok(String::from_utf8_lossy(name).into_owned())
-}
-
-/// `2.34`, and `2.2.5` as 2.2.
-fn parse(version: &str) -> Option<Version> {
-    let mut numbers = version.split('.').map(str::parse);
-    Some(Version(numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// This test itself: a Rust program like any other.
-    fn own_binary() -> Vec<u8> {
-        fs::read(std::env::current_exe().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn what_a_program_needs_is_read_from_the_program() {
-        let needs = Needs::of(&own_binary()).unwrap();
-        assert!(needs.libraries.iter().any(|library| library == "libc.so.6"), "{:?}", needs.libraries);
-        assert!(needs.glibc().max().is_some_and(|newest| newest > Version(2, 2)), "{:?}", needs.versions);
-        assert!(Needs::of(b"#!/bin/sh").is_err());
-    }
-
-    #[test]
-    fn releases_are_compared_by_number() {
-        assert!(parse("2.4") < parse("2.34") && parse("2.2.5") == Some(Version(2, 2)) && parse("PRIVATE").is_none());
-    }
 
     #[test]
     fn the_same_program_makes_the_same_package_and_can_be_started() {
@@ -181,5 +235,24 @@ mod tests {
         let mut archive = zip::ZipArchive::new(Cursor::new(package)).unwrap();
         let file = archive.by_index(0).unwrap();
         assert_eq!((file.name().unwrap().as_ref(), file.unix_mode().map(|mode| mode & 0o777)), (BOOTSTRAP, Some(MODE)));
+    }
+
+    #[tokio::test]
+    async fn the_same_contents_make_the_same_tarball_whenever_they_were_written() {
+        let made = async |content: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("inside")).unwrap();
+            for file in ["b", "a"] {
+                fs::write(folder.path().join("inside").join(file), content).unwrap();
+            }
+            let to = folder.path().join("tarball");
+            tarball(folder.path(), "inside", &to).await.unwrap();
+            fs::read(to).unwrap()
+        };
+        let first = made("one").await;
+        // Times of files are told by the second.
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+        assert_eq!(first, made("one").await);
+        assert_ne!(first, made("two").await);
     }
 }

@@ -253,6 +253,23 @@ pub(crate) async fn chromium() -> Result<PathBuf> {
     named_or_found("chromium", CHROMIUM_VARIABLE, &CHROMIUM, install).await
 }
 
+const SYSTEMD_ANALYZE: Missing =
+    Missing { what: "systemd-analyze", by_hand: "install it (on Debian, as root: apt-get install systemd)" };
+
+/// Finds what looks at units, and installs Debian's if there is none.
+pub(crate) async fn systemd_analyze() -> Result<()> {
+    let find = || on_path().any(|folder| folder.join("systemd-analyze").is_file());
+    if find() {
+        return Ok(());
+    }
+    SYSTEMD_ANALYZE.needs_apt()?;
+    apt_install(&["systemd"], &SYSTEMD_ANALYZE).await?;
+    if find() {
+        return Ok(());
+    }
+    bail!("still no systemd-analyze after installing: {}", SYSTEMD_ANALYZE.by_hand)
+}
+
 /// An interpreter for third-party tools.
 pub(crate) struct Interpreter {
     missing: Missing,

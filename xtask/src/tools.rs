@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use crate::prerequisites::{CHROMIUM_VARIABLE, NODE, PROMETHEUS_VARIABLE, PYTHON, chromium, prometheus};
+use crate::prerequisites::{self, CHROMIUM_VARIABLE, NODE, PROMETHEUS_VARIABLE, PYTHON, chromium, prometheus};
 use crate::process;
 
 /// Tells the tests where the tools are.
@@ -41,6 +41,7 @@ const PYTHON_TOOLS: &[Packages] = &[
     Packages { requirements: "build-requirements.txt", options: &[] },
     Packages { requirements: "requirements.txt", options: &["--no-build-isolation"] },
 ];
+const HOST_TOOLS: &[Packages] = &[Packages { requirements: "hosts.txt", options: &[] }];
 const EMULATOR_PACKAGES: &[Packages] = &[Packages { requirements: "emulators.txt", options: &[] }];
 /// The folder of the emulators' environment.
 const EMULATORS: &str = "emulators";
@@ -63,7 +64,9 @@ pub(crate) async fn install() -> Result<Tools> {
     let tools = Tools { programs, ..Tools::folder()? };
     PYTHON.find_or_install().await?;
     NODE.find_or_install().await?;
+    prerequisites::systemd_analyze().await?;
     tools.python("python", PYTHON_TOOLS).await?;
+    tools.python("hosts", HOST_TOOLS).await?;
     tools.node().await?;
     tools.document().await?;
     println!("third-party tools in {}", tools.folder.display());

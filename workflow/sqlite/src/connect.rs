@@ -134,6 +134,11 @@ impl SqliteStore {
         self.readers.hold().await
     }
 
+    /// How connections that read are opened.
+    pub(crate) fn reading(&self) -> Arc<SqliteConnectOptions> {
+        self.readers.pool.connect_options()
+    }
+
     /// The right to read a list. Lists are what clients can make slow, so they never take all readers: the others are for
     /// what is quick, webhooks above all.
     pub(crate) async fn list_turn(&self) -> Result<SemaphorePermit<'_>, StoreError> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use strum::{Display, EnumIter, EnumString, IntoStaticStr, VariantArray};
 
 use super::store::StoreError;
+use crate::card_data;
 use crate::ids::{AuditId, PaymentId};
 
 /// The longest text of an entry, in characters: a paragraph, not a file. Longer ones are cut.
@@ -119,7 +120,8 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// The same with every text cut to what an entry holds, and without characters that move a terminal's cursor.
+    /// The same with every text cut to what an entry holds, without characters that move a terminal's cursor, and without card
+    /// numbers.
     #[must_use]
     pub fn bounded(self) -> Self {
         Self {
@@ -136,7 +138,11 @@ impl AuditEntry {
     }
 }
 
+/// Whoever writes a card number where none belongs is refused, and the refusal is entered: without the number.
 fn bounded(text: &str) -> String {
+    if card_data::found_in(text.as_bytes()) {
+        return "(left out: it looks like a card number)".to_owned();
+    }
     text.chars().take(LONGEST_TEXT).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
