@@ -9,6 +9,7 @@ mod openapi;
 mod outbound;
 mod signatures;
 mod state_machine;
+mod templates;
 
 use fincore_tests::third_party::Tools;
 

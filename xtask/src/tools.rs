@@ -38,6 +38,8 @@ const PYTHON_TOOLS: &[Packages] = &[
     Packages { requirements: "build-requirements.txt", options: &[] },
     Packages { requirements: "requirements.txt", options: &["--no-build-isolation"] },
 ];
+/// Byte code is made where it is run: most of this is never run.
+const TEMPLATE_TOOLS: &[Packages] = &[Packages { requirements: "templates.txt", options: &["--no-compile"] }];
 const EMULATOR_PACKAGES: &[Packages] = &[Packages { requirements: "emulators.txt", options: &[] }];
 /// The folder of the emulators' environment.
 const EMULATORS: &str = "emulators";
@@ -60,6 +62,7 @@ pub(crate) async fn install() -> Result<Tools> {
     PYTHON.find_or_install().await?;
     NODE.find_or_install().await?;
     tools.python("python", PYTHON_TOOLS).await?;
+    tools.python("templates", TEMPLATE_TOOLS).await?;
     tools.node().await?;
     tools.document().await?;
     println!("third-party tools in {}", tools.folder.display());
