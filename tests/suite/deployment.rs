@@ -189,6 +189,8 @@ async fn comes_to_people(deployed: &Deployment) {
     ];
     cloud.emulator.query("sns", "Subscribe", &subscription).await;
     let queue = site.queue.as_ref().unwrap();
+    // What cannot be read is put off again and again, and holds up nobody.
+    queue.send(&["not one of ours"]).await;
     let name = cloud.output("Messages.DeadLetterQueueName");
     cloud.measure(name, queue.counts(&queue.dead_letter_url).await.ready).await;
     assert!(people.take(&people.url).await.iter().all(|told| !told.body.contains("\\\"NewStateValue\\\": \\\"ALARM")));
@@ -209,11 +211,14 @@ async fn comes_to_people(deployed: &Deployment) {
     assert!(told.contains("ALARM") && told.contains(cloud.name()), "{told}");
 
     dead.iter().for_each(|operation| site.sandbox.fail_next(*operation, Fault::DropBefore, 0));
+    // Another letter lies there as well, and is to stay.
+    let other = json!({ "QueueUrl": queue.dead_letter_url, "MessageBody": "not one of ours" });
+    cloud.emulator.sqs("SendMessage", other).await;
     stage.set_clock_right().await;
     let redriven = deployed.admin.run(&["dlq", "redrive", &id.to_string(), "--why", "the PSP is back"]);
     assert!(redriven.contains("1 of 1 redriven, 0 refused."), "{redriven}");
     until(stage, id, State::Succeeded).await;
-    queue.until_dead_letters(0).await;
+    queue.until_dead_letters(1).await;
     stage.agree(id).await;
     people.delete().await;
 }
@@ -268,8 +273,8 @@ fn is_like(text: &str, pattern: &str) -> bool {
     }
 }
 
-/// Actions that a role is allowed and that were not seen here, with the reason why they are needed.
-const UNSEEN: [(&str, &str, &str); 18] = [
+/// Actions that a role is allowed and that are not, or not each time, seen here, with the reason why they are needed.
+const NEEDED: [(&str, &str, &str); 23] = [
     ("Worker.Role", "sqs:ReceiveMessage", "Lambda does it for the function, with its role"),
     ("Worker.Role", "sqs:DeleteMessage", "the same"),
     ("Worker.Role", "sqs:GetQueueAttributes", "the same"),
@@ -290,8 +295,13 @@ const UNSEEN: [(&str, &str, &str); 18] = [
     ("Worker.Role", "ec2:DeleteNetworkInterface", "the same"),
     ("Worker.Role", "ec2:AssignPrivateIpAddresses", "the same"),
     ("Worker.Role", "ec2:UnassignPrivateIpAddresses", "the same"),
+    ("Worker.Role", "states:StartExecution", "for a payment that comes to rest and whose execution was not started"),
+    ("Worker.Role", "states:SendTaskHeartbeat", "for one that another message brought meanwhile"),
+    ("Api.ApiRole", "states:SendTaskSuccess", "a webhook, or a client, moves a payment whose task is kept"),
     ("Api.ApiRole", "states:SendTaskHeartbeat", "a client cancels while a worker is at its charge"),
-    ("Api.AdminRole", "states:SendTaskHeartbeat", "the same by an operator"),
+    ("Api.AdminRole", "states:StartExecution", "an act moves a payment that has no execution"),
+    ("Api.AdminRole", "states:SendTaskSuccess", "or one that has"),
+    ("Api.AdminRole", "states:SendTaskHeartbeat", "an operator cancels while a worker is at it"),
 ];
 
 async fn asks_for_what_it_may_and_may_what_it_asks(deployed: &Deployment) {
@@ -305,11 +315,11 @@ async fn asks_for_what_it_may_and_may_what_it_asks(deployed: &Deployment) {
             assert!(allowed.contains(&wanted), "{role} asks for {wanted:?} and may do {allowed:?}");
             used.insert(wanted);
         }
-        let unseen: BTreeSet<_> = UNSEEN.iter().filter(|(who, ..)| who == role).map(|(_, action, _)| *action).collect();
+        let needed: BTreeSet<_> = NEEDED.iter().filter(|(who, ..)| who == role).map(|(_, action, _)| *action).collect();
         for (action, resource) in &allowed {
             let is_used = used.contains(&(action.clone(), resource.clone()));
-            assert_ne!(is_used, unseen.contains(action.as_str()), "{role}: {action} on {resource}, used: {is_used}");
+            assert!(is_used || needed.contains(action.as_str()), "{role} may {action} on {resource}, and never does");
         }
-        assert!(unseen.iter().all(|action| allowed.iter().any(|(allowed, _)| allowed == action)), "{role}: {unseen:?}");
+        assert!(needed.iter().all(|action| allowed.iter().any(|(allowed, _)| allowed == action)), "{role}: {needed:?}");
     }
 }
