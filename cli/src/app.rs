@@ -34,7 +34,7 @@ use workflow_aws::alerts::TopicAlert;
 use workflow_aws::sfn;
 use workflow_aws::sqs::{self, Listening, SqsQueue};
 use workflow_postgres::{PostgresOptions, PostgresStore};
-use workflow_redis::{RedisOptions, RedisShared};
+use workflow_redis::RedisShared;
 use workflow_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::http;
@@ -160,8 +160,7 @@ pub async fn look_at_sqs(settings: &Settings) {
 /// # Errors
 /// The URL of Redis cannot be used; says how it has to look. A Redis that does not answer is no error.
 pub fn shared(settings: &Settings, workers: Workers, clock: &Arc<dyn Clock>) -> anyhow::Result<Shared> {
-    if let Some(url) = &settings.redis_url {
-        let options = RedisOptions { prefix: settings.redis_prefix.clone(), ..RedisOptions::new(url.clone()) };
+    if let Some(options) = settings.redis()? {
         return Ok(Shared::all_in(Arc::new(RedisShared::open(options, Arc::clone(clock))?)));
     }
     Ok(match workers {

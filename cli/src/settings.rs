@@ -9,6 +9,7 @@ mod defaults;
 mod kinds;
 mod meaning;
 mod ops;
+mod redis;
 mod telemetry;
 mod timeouts;
 mod webhooks;
@@ -26,6 +27,7 @@ use activities::gateway::accounts::{self as psp_accounts, Account};
 use bounds::{in_bounds, is_http};
 pub use kinds::{DatabasePooler, LogFormat, QueueKind, TimeoutsKind};
 pub use ops::OpsKnobs;
+pub use redis::RedisKnobs;
 pub use telemetry::TelemetryKnobs;
 pub use timeouts::TimeoutKnobs;
 pub use webhooks::WebhookKnobs;
@@ -91,14 +93,10 @@ pub struct Knobs {
     #[arg(long, global = true, env = "FINCORE_AWS_ENDPOINT_URL", value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aws_endpoint_url: Option<String>,
-    /// Redis for the fast state that processes share: redis://… or rediss://…
-    #[arg(long, global = true, env = "FINCORE_REDIS_URL", hide_env_values = true, value_name = "URL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_url: Option<String>,
-    /// What this installation's keys in Redis begin with
-    #[arg(long, global = true, env = "FINCORE_REDIS_PREFIX", value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_prefix: Option<String>,
+    /// What processes share.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub redis: RedisKnobs,
     /// Requests an API key may make each second; 0 sets no limit
     #[arg(long, global = true, env = "FINCORE_RATE_LIMIT_PER_SECOND", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,6 +189,8 @@ pub struct Settings {
     pub aws_endpoint_url: Option<String>,
     /// Where processes share their fast state. May hold a password, so it is never printed.
     pub redis_url: Option<SecretString>,
+    /// Its password, if that is not in the URL.
+    pub redis_password: Option<SecretString>,
     /// What keys in Redis begin with.
     pub redis_prefix: String,
     /// Requests an API key may make each second; 0 for no limit.
@@ -281,10 +281,7 @@ impl Settings {
         in_bounds("webhook_retention_days", self.webhook_retention_days.into(), 4, 3_650)?;
         in_bounds("rate_limit_per_second", self.rate_limit_per_second.into(), 0, 10_000)?;
         in_bounds("rate_limit_burst", self.rate_limit_burst.into(), 0, 1_000_000)?;
-        let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b':');
-        if !(1..=64).contains(&self.redis_prefix.len()) || !self.redis_prefix.bytes().all(is_plain) {
-            bail!("redis_prefix must be 1 to 64 of a-z, 0-9, _, - and :");
-        }
+        self.redis()?;
         if self.alert_webhook_url.is_some() != self.alert_webhook_secret.is_some() {
             bail!("alert_webhook_url and alert_webhook_secret go together: set both or none");
         }

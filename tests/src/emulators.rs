@@ -141,6 +141,50 @@ impl Emulator {
         Self::answer(request, "lambda").await.unwrap_or_else(|refused| panic!("{path}: {refused:?}"))
     }
 
+    /// An action of a service that speaks JSON and is told which one by `target`, a prefix and the action.
+    ///
+    /// # Panics
+    /// When the emulator refuses it.
+    pub async fn json(&self, service: &str, target: &str, input: Value) -> Value {
+        let request = self.client.post(format!("{}/", self.url)).header("x-amz-target", target);
+        let request = request.header("content-type", "application/x-amz-json-1.1").body(input.to_string());
+        Self::answer(request, service).await.unwrap_or_else(|refused| panic!("{target}: {refused:?}"))
+    }
+
+    /// Something of a service that is REST.
+    ///
+    /// # Panics
+    /// When the emulator refuses it.
+    pub async fn rest(&self, service: &str, path: &str) -> Value {
+        let request = self.client.get(format!("{}{path}", self.url));
+        Self::answer(request, service).await.unwrap_or_else(|refused| panic!("{path}: {refused:?}"))
+    }
+
+    /// An action of a service that is asked by a form, and its answer, which is XML.
+    ///
+    /// # Panics
+    /// When the emulator refuses it.
+    pub async fn query(&self, service: &str, action: &str, input: &[(String, String)]) -> String {
+        let action_itself = [("Action".to_owned(), action.to_owned())];
+        let form: Vec<_> = action_itself.iter().chain(input).collect();
+        let request = signed(self.client.post(format!("{}/", self.url)).form(&form), service);
+        let response = request.send().await.expect("the emulator answers");
+        let is_success = response.status().is_success();
+        let body = response.text().await.expect("the emulator ends its answer");
+        assert!(is_success, "{action}: {body}");
+        body
+    }
+
+    /// Keeps a bucket, or an object in one, in S3.
+    ///
+    /// # Panics
+    /// When the emulator refuses it.
+    pub async fn put(&self, path: &str, body: Vec<u8>) {
+        let request = signed(self.client.put(format!("{}/{path}", self.url)).body(body), "s3");
+        let status = request.send().await.expect("the emulator answers").status();
+        assert!(status.is_success(), "{path}: {status}");
+    }
+
     /// Calls a function and waits for its answer, which may be that it failed.
     ///
     /// # Panics

@@ -87,6 +87,12 @@ impl Lambda {
         Self { emulator, name, queue, mapping }
     }
 
+    /// A function that somebody else has set up, by its name and by that of its mapping.
+    #[must_use]
+    pub fn deployed(queue: TestQueue, name: String, mapping: String) -> Self {
+        Self { emulator: queue.emulator.clone(), name, queue, mapping }
+    }
+
     /// Calls the function by itself, as a schedule does, and waits for its answer.
     ///
     /// # Panics
@@ -151,7 +157,7 @@ fn variables(env: &[(String, String)]) -> Map<String, Value> {
 }
 
 /// A package with a `bootstrap` that becomes the binary.
-fn zip(binary: &Path) -> Vec<u8> {
+pub(crate) fn zip(binary: &Path) -> Vec<u8> {
     let binary = binary.to_str().expect("a path that a script can name");
     assert!(!binary.contains('\''), "{binary} cannot be quoted");
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

@@ -5,6 +5,7 @@
 pub mod books;
 pub mod build;
 pub mod clock;
+pub mod cloud;
 pub mod collector;
 pub mod conduct;
 pub mod crash;
@@ -18,6 +19,7 @@ pub mod pages;
 pub mod previous;
 pub mod process;
 pub mod queue;
+pub mod recorder;
 pub mod redis;
 pub mod shared;
 pub mod site;

@@ -74,6 +74,26 @@ pub enum Webhooks {
     Lost,
 }
 
+/// What a site is made of.
+pub struct Parts {
+    /// How its processes are started.
+    pub program: Program,
+    /// How commands are run that people run.
+    pub admin: Program,
+    /// The PSP.
+    pub sandbox: Sandbox,
+    /// Where the API will be.
+    pub api: String,
+    /// The queue between its parts.
+    pub queue: Option<TestQueue>,
+    /// The function.
+    pub lambda: Option<Lambda>,
+    /// What its processes do.
+    pub commands: &'static [&'static [&'static str]],
+    /// Where the function finds what it is told beside its messages.
+    pub folder: TempDir,
+}
+
 /// A deployed FinCore.
 pub struct Site {
     /// How its processes are started.
@@ -133,14 +153,27 @@ impl Site {
         let machine = state_machine(&plan, &mut env).await;
         let (queue, lambda) = queue_and_function(&plan, &mut env, folder.path()).await;
         let program = Program { binary: plan.binary, env };
-        program.run(&["migrate"]);
-        let created = program.run(&["keys", "create"]);
-        let secret = created.lines().find_map(|line| line.strip_prefix("secret")).expect("a key has a secret");
         let commands: &[&[&str]] = match plan.workers {
             Workers::Inside => &[&["serve", "--with-worker"]],
             Workers::Apart => &[&["serve"], &["work"]],
             Workers::Lambda => &[&["serve"]],
         };
+        let admin = program.clone();
+        let mut site =
+            Self::of(database, Parts { program, admin, sandbox, api, queue, lambda, commands, folder }).await;
+        site.machine = machine;
+        site
+    }
+
+    /// A site of parts that are up but for the processes. Makes the schema, and a key.
+    ///
+    /// # Panics
+    /// When the commands for that fail.
+    pub async fn of(database: &TestDatabase, parts: Parts) -> Self {
+        let Parts { program, admin, sandbox, api, queue, lambda, commands, folder } = parts;
+        admin.run(&["migrate"]);
+        let created = admin.run(&["keys", "create"]);
+        let secret = created.lines().find_map(|line| line.strip_prefix("secret")).expect("a key has a secret");
         let schedule = lambda.clone().map(|lambda| tokio::spawn(schedule(lambda)).abort_handle());
         written::is_secret(secret.trim());
         let (secret, store, http) = (secret.trim().to_owned(), database.unmigrated_store().await, http_client());
@@ -151,7 +184,7 @@ impl Site {
             store,
             queue,
             lambda,
-            machine,
+            machine: None,
             conduct,
             api,
             secret,

@@ -83,6 +83,12 @@ impl StateMachine {
         Self { emulator, arn }
     }
 
+    /// One that somebody else has set up, by its name.
+    #[must_use]
+    pub fn deployed(emulator: Emulator, arn: String) -> Self {
+        Self { emulator, arn }
+    }
+
     /// Gives later executions another document.
     ///
     /// # Panics

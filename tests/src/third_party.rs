@@ -151,6 +151,14 @@ impl Tools {
         if output.status.success() { String::new() } else { said(&output) }
     }
 
+    /// cfn-lint, which knows what CloudFormation takes: what it has to say, which is nothing when all is well.
+    pub async fn cfn_lint(&self, templates: &[PathBuf]) -> String {
+        let mut command = Command::new(self.folder.join("templates/bin/cfn-lint"));
+        command.args(["--include-checks", "I", "--"]).args(templates);
+        let output = ended(command, LINT).await;
+        if output.status.success() { String::new() } else { said(&output) }
+    }
+
     /// check-jsonschema, which brings the schema of compose files: what it has to say, which is nothing when all is well.
     pub async fn compose_schema(&self, file: &Path) -> String {
         let mut command = Command::new(self.folder.join("hosts/bin/check-jsonschema"));
@@ -165,6 +173,30 @@ impl Tools {
         command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-address", "127.0.0.1"]);
         command.args(["--invoke-port", &port.to_string()]).current_dir(env!("CARGO_MANIFEST_DIR"));
         listening(command, "runtime_addr=").await
+    }
+
+    /// checkov, which knows what security people expect of templates: its report on a folder, as JSON. Told to ask nobody.
+    ///
+    /// # Panics
+    /// When it prints something else.
+    pub async fn checkov(&self, folder: &Path) -> Value {
+        let mut command = Command::new(self.folder.join("templates/bin/python"));
+        command.arg(self.folder.join("templates/bin/checkov")).arg("--directory").arg(folder);
+        command.args(["--framework", "cloudformation", "--output", "json", "--skip-download"]);
+        let output = ended(command, LINT).await;
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("checkov: {}", said(&output)))
+    }
+
+    /// Templates of CloudFormation as cfn-lint reads them, with their short forms written out, by their names.
+    ///
+    /// # Panics
+    /// When one cannot be read.
+    pub async fn templates(&self, templates: &[PathBuf]) -> Value {
+        let mut command = Command::new(self.folder.join("templates/bin/python"));
+        command.arg(ours("templates.py")).args(templates);
+        let output = ended(command, LINT).await;
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice(&output.stdout).expect("it prints JSON")
     }
 
     /// Schemathesis, which makes up requests by a document (a file, or where it is served) and checks the answers, by our

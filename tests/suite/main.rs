@@ -77,6 +77,7 @@ mod aws_alerts;
 mod batches;
 mod charges;
 mod crashes;
+mod deployment;
 mod desk_commands;
 mod dlq;
 mod emulators;

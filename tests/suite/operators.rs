@@ -117,6 +117,10 @@ crate::on_each_store! {
         by.why = "the card is 4242 4242 4242 4242".to_owned();
         let Performed::Refused(refusal) = world.engine.perform(id, &Act::Note, &by).await.unwrap() else { panic!() };
         assert!(refusal.why.contains("looks like a card number"), "{}", refusal.why);
+        // Who tried is entered; the number is not.
+        let entries = audit(&world, id).await;
+        let left_out = |entry: &AuditEntry| entry.reason.as_deref() == Some("(left out: it looks like a card number)");
+        assert!(entries.iter().any(left_out) && !format!("{entries:?}").contains("4242"), "{entries:?}");
         world.finish().await;
     }
 

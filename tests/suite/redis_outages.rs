@@ -97,6 +97,24 @@ async fn a_redis_that_was_never_there_is_no_error_and_limits_hold_within_the_pro
     }
 }
 
+#[tokio::test]
+async fn a_password_of_its_own_opens_a_redis_that_is_closed_without() {
+    let Some(server) = OwnRedis::start() else { return };
+    server.part().run::<()>(&["CONFIG", "SET", "requirepass", "a token"]).await;
+    let options = |password: Option<&str>| RedisOptions {
+        password: password.map(Into::into),
+        ..server.part().options(Duration::from_secs(2))
+    };
+    connected(options(Some("a token"))).await;
+    for wrong in [None, Some("another")] {
+        let shared = RedisShared::open(options(wrong), Arc::new(SystemClock)).unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let told = Told { id: 1, news: BreakerNews::Closed };
+        shared.tell("is_it_there", told).await;
+        assert!(shared.latest("is_it_there").await.is_none(), "{wrong:?} opens it");
+    }
+}
+
 /// Creates charges one after the other, each time waiting for the end.
 async fn charge_and_wait(world: Arc<World>, client: usize, ended: Arc<AtomicUsize>) {
     for charge in 0..CHARGES {

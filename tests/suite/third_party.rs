@@ -11,6 +11,7 @@ mod outbound;
 mod prometheus;
 mod signatures;
 mod state_machine;
+mod templates;
 
 use fincore_tests::third_party::Tools;
 

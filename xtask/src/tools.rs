@@ -42,6 +42,8 @@ const PYTHON_TOOLS: &[Packages] = &[
     Packages { requirements: "requirements.txt", options: &["--no-build-isolation"] },
 ];
 const HOST_TOOLS: &[Packages] = &[Packages { requirements: "hosts.txt", options: &[] }];
+/// Byte code is made where it is run: most of this is never run.
+const TEMPLATE_TOOLS: &[Packages] = &[Packages { requirements: "templates.txt", options: &["--no-compile"] }];
 const EMULATOR_PACKAGES: &[Packages] = &[Packages { requirements: "emulators.txt", options: &[] }];
 /// The folder of the emulators' environment.
 const EMULATORS: &str = "emulators";
@@ -67,6 +69,7 @@ pub(crate) async fn install() -> Result<Tools> {
     prerequisites::systemd_analyze().await?;
     tools.python("python", PYTHON_TOOLS).await?;
     tools.python("hosts", HOST_TOOLS).await?;
+    tools.python("templates", TEMPLATE_TOOLS).await?;
     tools.node().await?;
     tools.document().await?;
     println!("third-party tools in {}", tools.folder.display());

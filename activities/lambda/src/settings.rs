@@ -84,7 +84,8 @@ impl Settings {
             step_functions: step_functions(variable, &sqs)?,
             sqs,
             redis: variable("FINCORE_REDIS_URL").map(|url| {
-                let options = RedisOptions::new(url.into());
+                let password = variable("FINCORE_REDIS_PASSWORD").map(SecretString::from);
+                let options = RedisOptions { password, ..RedisOptions::new(url.into()) };
                 match variable("FINCORE_REDIS_PREFIX") {
                     Some(prefix) => RedisOptions { prefix, ..options },
                     None => options,
@@ -198,6 +199,14 @@ mod tests {
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_POOLER", "session")]).contains("none or transaction"));
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_DATABASE_CONNECTIONS", "1")]).contains("from 2 to 100"));
         assert!(told(&[DATABASE, QUEUE, ("FINCORE_ALERT_WEBHOOK_URL", "https://a.example/")]).contains("go together"));
+    }
+
+    #[test]
+    fn the_password_of_redis_may_come_in_a_variable_of_its_own() {
+        let redis = ("FINCORE_REDIS_URL", "rediss://cache:6379");
+        assert!(read(&[DATABASE, QUEUE, redis]).unwrap().redis.unwrap().password.is_none());
+        let options = read(&[DATABASE, QUEUE, redis, ("FINCORE_REDIS_PASSWORD", "token")]).unwrap().redis.unwrap();
+        assert_eq!(options.password.unwrap().expose_secret(), "token");
     }
 
     #[test]

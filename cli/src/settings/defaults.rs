@@ -30,6 +30,7 @@ impl Default for Settings {
             alert_sns_topic: None,
             aws_endpoint_url: None,
             redis_url: None,
+            redis_password: None,
             redis_prefix: workflow_redis::PREFIX.into(),
             rate_limit_per_second: 0,
             rate_limit_burst: 0,

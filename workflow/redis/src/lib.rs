@@ -36,6 +36,8 @@ pub const PREFIX: &str = "fincore";
 pub struct RedisOptions {
     /// `redis://…`, or `rediss://…` with TLS.
     pub url: SecretString,
+    /// The password, where it is not in the URL.
+    pub password: Option<SecretString>,
     /// What keys and channels begin with, so that several installations can share a server.
     pub prefix: String,
     /// How long a call may take.
@@ -46,7 +48,7 @@ impl RedisOptions {
     /// The usual options.
     #[must_use]
     pub fn new(url: SecretString) -> Self {
-        Self { url, prefix: PREFIX.to_owned(), patience: PATIENCE }
+        Self { url, password: None, prefix: PREFIX.to_owned(), patience: PATIENCE }
     }
 }
 
@@ -74,8 +76,12 @@ impl RedisShared {
     /// # Errors
     /// The URL cannot be used.
     pub fn open(options: RedisOptions, clock: Arc<dyn Clock>) -> Result<Self, UrlInvalid> {
-        let RedisOptions { url, prefix, patience } = options;
-        let info = url.expose_secret().into_connection_info().map_err(|_| UrlInvalid)?;
+        let RedisOptions { url, password, prefix, patience } = options;
+        let mut info = url.expose_secret().into_connection_info().map_err(|_| UrlInvalid)?;
+        if let Some(password) = password {
+            let redis = info.redis_settings().clone().set_password(password.expose_secret());
+            info = info.set_redis_settings(redis);
+        }
         let client = Client::open(info.set_tcp_settings(tcp())).map_err(|_| UrlInvalid)?;
         Ok(Self {
             link: Link::open(client.clone(), patience),
