@@ -121,10 +121,7 @@ fn spans(export: ExportTraceServiceRequest) -> Vec<Span> {
 }
 
 fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
-    let text = |value: Value| match value {
-        Value::StringValue(text) => text,
-        other => format!("{other:?}"),
-    };
+    let text = |value: Value| if let Value::StringValue(text) = value { text } else { format!("{value:?}") };
     let pair = |pair: KeyValue| Some((pair.key, text(pair.value?.value?)));
     attributes.into_iter().filter_map(pair).collect()
 }

@@ -16,8 +16,7 @@ const ENDS: [&str; 4] = ["_total", "_seconds", "_payments", "_size"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Violation> {
     let table: BTreeMap<&str, InstrumentKind> = ALL.iter().map(|row| (row.name, row.kind)).collect();
-    let counted: Vec<(&SourceFile, &str)> =
-        tree.files.iter().filter(|file| is_code(file)).flat_map(|file| counted(file)).collect();
+    let counted: Vec<(&SourceFile, &str)> = tree.files.iter().filter(|file| is_code(file)).flat_map(counted).collect();
     let missing = counted.iter().filter(|(_, name)| !table.contains_key(name)).map(|(file, name)| {
         Violation::new(
             &file.path,
