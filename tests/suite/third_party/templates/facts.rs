@@ -278,7 +278,7 @@ async fn every_alarm_tells_the_topic_about_something_that_is_measured_and_is_in_
         })
         .collect();
     let page = std::fs::read_to_string(super::folder().join("../../docs/OPERATIONS.md")).unwrap();
-    let (_, runbook) = page.split_once("\n## Runbook\n").unwrap();
+    let (_, runbook) = page.split_once("\n## Alarms on AWS, and what to do\n").unwrap();
     let alarms = all.all("observability", "AWS::CloudWatch::Alarm");
     let mut used = BTreeSet::new();
     for name in &alarms {
