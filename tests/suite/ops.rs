@@ -7,3 +7,4 @@ mod acts;
 mod million;
 mod proxy;
 mod shown;
+mod webhooks;

@@ -1,7 +1,7 @@
 //! The instruments: every metric of the system, with what it tells. `docs/METRICS.md`, the dashboard and the help texts that
 //! Prometheus reads come from this table, and a metric that is not in it does not pass `cargo xtask tidy`.
 //!
-//! Not here: counting, which is done where things happen, and alert rules ([`crate::alarms`]).
+//! Not here: counting, which is done where things happen, and alert rules (`xtask/src/watching`).
 
 use std::time::Duration;
 

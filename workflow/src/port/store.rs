@@ -282,7 +282,7 @@ pub trait Store: AuditLog + Executions + Outbound + Pauses + Send + Sync {
     /// The database did not answer, or a row cannot be read.
     async fn notices_of(&self, id: PaymentId, limit: u32) -> Result<Vec<NoticeRow>, StoreError>;
 
-    /// Payments that have not ended, counted, [`OPEN_MOST`] at most.
+    /// Payments that have not ended, counted, [`OPEN_MOST`](crate::port::overview::OPEN_MOST) at most.
     ///
     /// # Errors
     /// The database did not answer, or a row cannot be read.
