@@ -34,6 +34,9 @@ const LAST: SignedDuration = SignedDuration::from_millis(1_500);
 /// With a shorter timeout than this, the function would hand everything back and never work.
 const LEAST_TIMEOUT: Duration = LEAST_WORK_TIME.saturating_add(Duration::from_secs(2));
 
+/// What traces may take of an invocation. A collector that does not answer must not make each batch slow.
+const TRACES: Duration = Duration::from_millis(500);
+
 /// Payments of one batch that are worked on at the same time. A batch may hold 10,000 messages; each payment at work
 /// may hold a connection to its PSP.
 const CONCURRENCY: usize = 256;
@@ -192,9 +195,10 @@ impl Function {
             }
         }
         tracing::info!(swept, "swept");
-        match Counted::take(&self.engine, &self.psps).await {
-            Ok(counted) => counted.log(),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "payments not counted"),
+        match tokio::time::timeout(until.left(self.engine.now()), Counted::take(&self.engine, &self.psps)).await {
+            Ok(Ok(counted)) => counted.log(),
+            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "payments not counted"),
+            Err(_elapsed) => tracing::warn!("no time to count payments; the next sweep does"),
         }
         Ok(swept)
     }
@@ -215,15 +219,16 @@ impl Function {
     async fn flush(&self, deadline: Timestamp) {
         let left = Duration::try_from(deadline.duration_since(self.engine.now())).unwrap_or_default();
         let traced = async {
-            if let Some(traces) = &self.traces {
-                traces.flush().await;
+            if let Some(traces) = &self.traces
+                && tokio::time::timeout(TRACES, traces.flush()).await.is_err()
+            {
+                tracing::warn!("the collector of traces is slow: what it has not taken goes with a later invocation");
             }
         };
-        let said = async { tokio::join!(self.queue.flush(), self.engine.timeouts().flush(), traced) };
-        if tokio::time::timeout(left / 2, said).await.is_err() {
-            tracing::warn!(
-                "the queue, Step Functions or the collector of traces is slow: messages come again when their time is over"
-            );
+        let said = async { tokio::join!(self.queue.flush(), self.engine.timeouts().flush()) };
+        let (said, ()) = tokio::join!(tokio::time::timeout(left / 2, said), traced);
+        if said.is_err() {
+            tracing::warn!("the queue or Step Functions is slow: messages come again when their time is over");
         }
     }
 }

@@ -94,7 +94,7 @@ async fn explain(database: &TestDatabase) {
     };
     let nothing = "null, null, null, 0, 999999999999, null, null, null, 0, 99, 50";
     for (name, part, arguments) in [
-        ("open payments, counted", "min(state_since_us)", "0, 200000".to_owned()),
+        ("open payments, counted", "min(state_since_us)", "0, 200000, 0".to_owned()),
         (
             "the latest payments",
             "created_at_us, updated_at_us from payments order by id desc limit $1",
