@@ -4,9 +4,18 @@
 set -eu
 stack=$1 release=$2 image=$3 parameters=$4
 here=$(dirname "$0")
+describe() {
+    aws cloudformation describe-stacks --stack-name "$stack" --output text --query "$1"
+}
 current() {
-    aws cloudformation describe-stacks --stack-name "$stack" --output text \
-        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" 2>/dev/null || true
+    describe "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue"
+}
+# Whatever else is wrong must not look like a first rollout: that one begins with nothing running.
+exists() {
+    said=$(describe 'Stacks[0].StackName' 2>&1) && return 0
+    case $said in *'does not exist'*) return 1 ;; esac
+    printf '%s\n' "$said" >&2
+    exit 1
 }
 # deploy TEMPLATE NAME=VALUE…
 deploy() {
@@ -20,11 +29,11 @@ deploy() {
         --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides "file://$file"
     rm -f "$file"
 }
-old=$(current Release)
-if [ -z "$old" ]; then
+if ! exists; then
     deploy "$here/fincore.yaml" "Release=$release" "Image=$image" "AdminImage=$image" Running=no
 else
     # As it is, but for the image of the task: the new templates come with the new release.
+    old=$(current Release)
     before=$(mktemp)
     aws cloudformation get-template --stack-name "$stack" --query TemplateBody --output text >"$before"
     deploy "$before" "Release=$old" "Image=$(current Image)" "AdminImage=$image" "Running=$(current Running)"

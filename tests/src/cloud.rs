@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::emulators::{Emulator, unique};
-use crate::lambda::zip;
 
 /// How long a stack may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,11 +45,11 @@ pub struct Cloud {
 pub type Allowed = BTreeSet<(String, String)>;
 
 impl Cloud {
-    /// Deploys the templates with this function, this secret of the PSP, and these parameters beside.
+    /// Deploys the templates with this function's package, this secret of the PSP, and these parameters beside.
     ///
     /// # Panics
     /// When the emulator refuses anything.
-    pub async fn deploy(emulator: &Emulator, function: &Path, psp: &Value, parameters: &[(&str, &str)]) -> Self {
+    pub async fn deploy(emulator: &Emulator, function: Vec<u8>, psp: &Value, parameters: &[(&str, &str)]) -> Self {
         let (name, bucket) = (unique("fincore"), unique("releases"));
         emulator.put(&bucket, Vec::new()).await;
         for template in ["network", "data", "messages", "worker", "api", "observability"] {
@@ -63,7 +62,7 @@ impl Cloud {
         }
         let machine = read("statemachine.asl.json").into_bytes();
         emulator.put(&format!("{bucket}/1/statemachine.asl.json"), machine).await;
-        emulator.put(&format!("{bucket}/1/fincore-lambda.zip"), zip(function)).await;
+        emulator.put(&format!("{bucket}/1/fincore-lambda.zip"), function).await;
         let secret = json!({ "Name": unique("psp"), "SecretString": psp.to_string() });
         let secret = emulator.json("secretsmanager", "secretsmanager.CreateSecret", secret).await;
         let secret = secret["ARN"].as_str().expect("a secret has a name").to_owned();

@@ -15,6 +15,7 @@ pub mod emulators;
 pub mod fuzz;
 pub mod lambda;
 pub mod lossy;
+pub mod package;
 pub mod pages;
 pub mod previous;
 pub mod process;

@@ -151,6 +151,12 @@ impl Tools {
         if output.status.success() { String::new() } else { said(&output) }
     }
 
+    /// The command line of AWS.
+    #[must_use]
+    pub fn aws(&self) -> PathBuf {
+        self.folder.join("hosts/bin/aws")
+    }
+
     /// cfn-lint, which knows what CloudFormation takes: what it has to say, which is nothing when all is well.
     pub async fn cfn_lint(&self, templates: &[PathBuf]) -> String {
         let mut command = Command::new(self.folder.join("templates/bin/cfn-lint"));

@@ -9,6 +9,7 @@ mod localstripe;
 mod openapi;
 mod outbound;
 mod prometheus;
+mod rollout;
 mod signatures;
 mod state_machine;
 mod templates;

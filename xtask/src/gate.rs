@@ -50,7 +50,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-const STEPS: usize = 14;
+const STEPS: usize = 15;
 
 async fn full(times: &mut Times, started: &mut Option<Services>, left_out: &mut Vec<String>) -> Result<()> {
     let installed = times.step(&PREREQUISITES, find_prerequisites()).await?;
@@ -62,11 +62,13 @@ async fn full(times: &mut Times, started: &mut Option<Services>, left_out: &mut 
     times.step(&TIDY, async { tidy::check() }).await?;
     let previous = times.step(&PREVIOUS, previous::build()).await?;
     left_out.extend(previous.left_out());
+    let function = times.step(&PACKAGE, package::function_here()).await?;
     let written = crate::root().join("target/written");
     process::empty_folder(&written)?;
-    times.step(&TESTS, tests(Servers::All(services, &previous), Some(&written))).await?;
+    let found = Found::All { services, previous: &previous, function: &function, written: &written };
+    times.step(&TESTS, tests(found)).await?;
     times.step(&LIBRARIES, async { package::check_unpacked() }).await?;
-    times.step(&THIRD_PARTY, tools::check(&tools, Some(&written))).await?;
+    times.step(&THIRD_PARTY, tools::check(&tools, |command| found.tell(command))).await?;
     times.step(&SECRETS, process::run(&mut search(&written))).await?;
     times.step(&QUERIES, queries::check(&services.postgres)).await?;
     times.step(&DOCS, process::run(&mut docs())).await
@@ -81,7 +83,7 @@ async fn quick(times: &mut Times) -> Result<()> {
     prerequisites::c_compiler()?;
     times.step(&FORMATTING, process::run(&mut formatting())).await?;
     times.step(&LINTS, process::run(&mut lints())).await?;
-    times.step(&QUICK_TESTS, tests(Servers::None, None)).await
+    times.step(&QUICK_TESTS, tests(Found::Nothing)).await
 }
 
 /// What a person reads about a step: what it is, and what to do when it fails.
@@ -103,6 +105,8 @@ const GENERATED: Step = Step { title: "generated files", remedy: "cargo xtask ge
 const TIDY: Step = Step { title: "tidy rules", remedy: "each line above says what to do; alone: cargo xtask tidy" };
 const PREVIOUS: Step =
     Step { title: "previous release", remedy: "see what its build says above; alone: cargo xtask previous" };
+const PACKAGE: Step =
+    Step { title: "function's package", remedy: "see what its build says above; alone: cargo xtask package" };
 const TESTS: Step =
     Step { title: "tests", remedy: "to debug against servers that stay up, in another terminal: cargo xtask services" };
 const QUICK_TESTS: Step = Step { title: "tests (SQLite only)", remedy: "see the failed tests above" };
@@ -135,34 +139,41 @@ fn docs() -> Command {
     command
 }
 
-/// What the tests find.
+/// What the tests find beside their own programs.
 #[derive(Clone, Copy)]
-enum Servers<'a> {
-    All(&'a Services, &'a Previous),
-    /// Nothing but SQLite.
-    None,
+enum Found<'a> {
+    All {
+        services: &'a Services,
+        previous: &'a Previous,
+        function: &'a Path,
+        /// The folder in which they keep what they write.
+        written: &'a Path,
+    },
+    /// No server but SQLite, which is none.
+    Nothing,
 }
 
-impl Servers<'_> {
+impl Found<'_> {
     fn tell(self, command: &mut Command) {
         match self {
-            Self::All(services, previous) => {
+            Self::All { services, previous, function, written } => {
                 previous.tell(command);
-                command.env_remove(SQLITE_ONLY_VARIABLE).envs(services.variables())
+                command.env_remove(SQLITE_ONLY_VARIABLE).envs(services.variables());
+                command.env(package::VARIABLE, function).env(tools::WRITTEN_VARIABLE, written);
             }
-            Self::None => {
+            Self::Nothing => {
                 for variable in services::URL_VARIABLES {
                     command.env_remove(variable);
                 }
-                command.env(SQLITE_ONLY_VARIABLE, "1")
+                command.env(SQLITE_ONLY_VARIABLE, "1");
             }
-        };
+        }
     }
 }
 
 /// All tests but those with third-party tools, which are a step of their own. With nextest where it is installed,
 /// which runs no examples in docs; those always run with cargo's own runner.
-async fn tests(servers: Servers<'_>, written: Option<&Path>) -> Result<()> {
+async fn tests(found: Found<'_>) -> Result<()> {
     let mut runs = vec![process::cargo(["test", "--workspace", "--locked", "--", "--skip", tools::MODULE])];
     if process::has_nextest().await {
         runs = vec![
@@ -171,8 +182,7 @@ async fn tests(servers: Servers<'_>, written: Option<&Path>) -> Result<()> {
         ];
     }
     for mut run in runs {
-        servers.tell(&mut run);
-        run.envs(written.map(|folder| (tools::WRITTEN_VARIABLE, folder)));
+        found.tell(&mut run);
         process::run(&mut run).await?;
     }
     Ok(())

@@ -35,13 +35,19 @@ const MODE: u32 = 0o755;
 /// As small as it gets; packing takes a second.
 const COMPRESSION_LEVEL: i64 = 9;
 
+/// Tells the tests where the function's package is.
+pub(crate) const VARIABLE: &str = "FINCORE_TEST_FUNCTION";
+
+/// The machine that we check packages for, and on.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
 /// What stands beside the program in its tarball, from the workspace's root.
 const BESIDE: [&str; 3] = ["LICENSE", "CHANGELOG.md", "deploy/single-host"];
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Build for this target of Rust, for example aarch64-unknown-linux-gnu: it and a C compiler for it have to be installed
-    #[arg(long, default_value = "x86_64-unknown-linux-gnu")]
+    #[arg(long, default_value = TARGET)]
     target: String,
     /// Only one of the packages
     #[arg(long, value_enum)]
@@ -68,7 +74,12 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-async fn function(target: &str) -> Result<()> {
+/// The function's package, as it ships to machines like this one.
+pub(crate) async fn function_here() -> Result<PathBuf> {
+    function(TARGET).await
+}
+
+async fn function(target: &str) -> Result<PathBuf> {
     let built = built(FUNCTION, BOOTSTRAP, PROFILE, target).await?;
     let package = zip(&built.bytes)?;
     let path = folder()?.join(name("fincore-lambda", target, ".zip"));
@@ -81,7 +92,7 @@ async fn function(target: &str) -> Result<()> {
         megabytes(package.len()),
         built.glibc
     );
-    Ok(())
+    Ok(path)
 }
 
 async fn program(target: &str) -> Result<()> {
@@ -111,13 +122,11 @@ async fn program(target: &str) -> Result<()> {
     Ok(())
 }
 
-/// Both programs as the tests have them, which are linked to the same C library: packing them takes too long for each change.
+/// `fincore` as the tests have it, which is linked to the same C library: packing it takes too long for each change.
 pub(crate) fn check_unpacked() -> Result<()> {
-    for program in ["fincore-under-test", "lambda-under-test"] {
-        let path = crate::root().join("target/debug").join(program);
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        println!("{program} needs glibc {}", needs::check(program, &bytes)?);
-    }
+    let path = crate::root().join("target/debug/fincore-under-test");
+    let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    println!("fincore needs glibc {}", needs::check(PROGRAM, &bytes)?);
     Ok(())
 }
 

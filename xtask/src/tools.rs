@@ -6,13 +6,14 @@
 //! need no network. Deliberately not here: what is checked (`tests/suite/third_party`), and starting the emulators.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
 use crate::prerequisites::{self, CHROMIUM_VARIABLE, NODE, PROMETHEUS_VARIABLE, PYTHON, chromium, prometheus};
 use crate::process;
+use crate::services::{self, Services};
 
 /// Tells the tests where the tools are.
 const FOLDER_VARIABLE: &str = "FINCORE_TEST_THIRD_PARTY";
@@ -50,7 +51,12 @@ const EMULATORS: &str = "emulators";
 
 /// Installs and checks, without the rest of the gate.
 pub(crate) async fn run() -> Result<()> {
-    check(&install().await?, None).await
+    let services = Services::start(services::install().await?).await?;
+    let tools = install().await?;
+    check(&tools, |command| {
+        command.envs(services.variables());
+    })
+    .await
 }
 
 /// Installed tools.
@@ -84,15 +90,15 @@ pub(crate) async fn emulators() -> Result<PathBuf> {
     Ok(tools.folder.join(EMULATORS).join("bin"))
 }
 
-/// Runs the tests that need the tools.
-pub(crate) async fn check(tools: &Tools, written: Option<&Path>) -> Result<()> {
+/// Runs the tests that need the tools; `tell` says what else they find.
+pub(crate) async fn check(tools: &Tools, tell: impl FnOnce(&mut Command)) -> Result<()> {
     let mut command = if process::has_nextest().await {
         process::cargo(["nextest", "run", "--package", "fincore-tests", "--locked", "-E", FILTER])
     } else {
         process::cargo(["test", "--package", "fincore-tests", "--test", "suite", "--locked", MODULE])
     };
     command.env(FOLDER_VARIABLE, &tools.folder);
-    command.envs(written.map(|folder| (WRITTEN_VARIABLE, folder)));
+    tell(&mut command);
     command.envs(tools.programs.iter().map(|(variable, program)| (variable, program)));
     process::run(&mut command).await
 }

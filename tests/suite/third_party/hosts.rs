@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fincore_tests::database::TestDatabase;
+use fincore_tests::package;
 use fincore_tests::process::{Program, free_port};
 use fincore_tests::site::PATIENCE;
 use fincore_tests::third_party::Tools;
@@ -157,6 +158,8 @@ fn the_image_has_all_that_the_program_is_linked_to() {
 async fn the_function_starts_under_cargo_lambda_and_answers_item_by_item() {
     let (Some(tools), Some(database)) = (Tools::find(), TestDatabase::postgres().await) else { return };
     database.migrate().await;
+    let folder = tempfile::tempdir().unwrap();
+    let function = package::program(folder.path(), Path::new(env!("CARGO_BIN_EXE_lambda-under-test")));
     let port = free_port();
     let _runtime = tools.cargo_lambda(port).await;
     let api = format!("http://127.0.0.1:{port}");
@@ -172,7 +175,7 @@ async fn the_function_starts_under_cargo_lambda_and_answers_item_by_item() {
         ("FINCORE_SQS_QUEUE_URL", "http://127.0.0.1:1/queue".to_owned()),
         ("FINCORE_STRIPE_SECRET_KEY", SECRET_KEY.to_owned()),
     ];
-    let _function = Program { binary: env!("CARGO_BIN_EXE_lambda-under-test"), env }.start(&[]);
+    let _function = Program { binary: function.to_str().unwrap().to_owned().leak(), env }.start(&[]);
     let unreadable = json!({"messageId": "unreadable", "receiptHandle": "r", "body": "no message of ours",
         "attributes": {"ApproximateReceiveCount": "1"}, "messageAttributes": {}, "md5OfBody": "",
         "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue", "awsRegion": "us-east-1"});

@@ -166,9 +166,12 @@ async fn ports_agree() {
     assert_eq!((&all.of("data", "Database")["Port"], &all.of("data", "Cache")["Port"]), (&json!("5432"), &cache));
     assert!(group("DatabaseGroup", "SecurityGroupIngress").iter().all(|port| *port == database));
     assert!(group("CacheGroup", "SecurityGroupIngress").iter().all(|port| *port == cache));
-    for who in ["ApiGroup", "WorkerGroup", "AdminGroup"] {
-        assert_eq!(group(who, "SecurityGroupEgress"), [database.clone(), cache.clone(), json!(443)]);
+    let (outside, collector) = (json!(443), json!(4318));
+    for who in ["ApiGroup", "WorkerGroup"] {
+        let reached = [&database, &cache, &outside, &collector].map(Value::clone);
+        assert_eq!(group(who, "SecurityGroupEgress"), reached);
     }
+    assert_eq!(group("AdminGroup", "SecurityGroupEgress"), [database, cache, outside]);
     let worker = &all.of("worker", "Worker")["Environment"]["Variables"];
     for told in [
         &worker["FINCORE_DATABASE_URL"],
