@@ -26,6 +26,8 @@ use serde_json::{Value, json};
 use workflow::definition::State;
 use workflow::ids::PaymentId;
 
+use crate::alerts::DISAGREES;
+
 /// A deployed system, and the processes that are tested with it.
 struct Deployment<'a> {
     cloud: Cloud,
@@ -215,14 +217,22 @@ async fn comes_to_people(deployed: &Deployment<'_>) {
     assert!(told.contains("ALARM") && told.contains(cloud.name()), "{told}");
 
     dead.iter().for_each(|operation| site.sandbox.fail_next(*operation, Fault::DropBefore, 0));
-    // Another letter lies there as well, and is to stay.
+    // The letter of a charge that nobody may simply repeat lies there as well, and one of somebody else: both are to stay.
+    let disagrees = site.charge_with(DISAGREES).await;
+    while stage.payment(disagrees).await.state != State::InReview {
+        stage.rest(disagrees).await;
+    }
+    queue.until_dead_letters(2).await;
     let other = json!({ "QueueUrl": queue.dead_letter_url, "MessageBody": "not one of ours" });
     cloud.emulator.sqs("SendMessage", other).await;
-    let redriven = deployed.admin.run(&["dlq", "redrive", &id.to_string(), "--why", "the PSP is back"]);
-    assert!(redriven.contains("1 of 1 redriven, 0 refused."), "{redriven}");
+    let (both, why) = ([id, disagrees].map(|id| id.to_string()), "the PSP is back");
+    let redriven = deployed.admin.print(&["dlq", "redrive", &both[0], &both[1], "--why", why]);
+    assert!(redriven.text.contains("1 of 2 redriven, 1 refused."), "{}{}", redriven.text, redriven.complaint);
     let payment = site.until_ended(&[id]).await.remove(0);
     assert_eq!(payment.state, State::Succeeded, "{}", site.ledger(id).await);
-    queue.until_dead_letters(1).await;
+    queue.until_dead_letters(2).await;
+    let left = queue.take(&queue.dead_letter_url).await;
+    assert!(left.iter().any(|letter| letter.body.contains(&disagrees.to_string())), "{left:?}");
     stage.agree(id).await;
     people.delete().await;
 }
