@@ -1,5 +1,5 @@
-//! `cargo xtask cold-start`: what the Lambda function costs to start beside the least that could be in its place, both
-//! built alike and measured in turns.
+//! `cargo xtask cold-start`: what the Lambda function costs to start beside the least that could be in its place, and beside one
+//! that has the libraries which no such function can do without; all built alike and measured in turns.
 //!
 //! The clock runs from the start of the process to the first poll of the runtime API, which is when AWS may hand it a
 //! batch. Our function opens its database before that, so what a connection takes stands beside it. Deliberately not
@@ -18,10 +18,12 @@ use tokio::process::Command;
 
 use crate::package::{self, BOOTSTRAP, FUNCTION, PROFILE};
 use crate::postgres::{Server, TEST_DATABASE};
-use crate::{prerequisites, process};
+use crate::prerequisites;
 
-/// The package of the least function.
+/// The least function, and its package.
 const FLOOR: &str = "lambda-floor";
+/// The one with the libraries, in the same package.
+const PARTS: &str = "lambda-parts";
 /// Enough for a median that does not move by a tenth from run to run on a quiet machine.
 const RUNS: usize = 40;
 /// One setting a line.
@@ -37,20 +39,20 @@ const REQUEST_BYTES: usize = 4096;
 pub(crate) async fn run() -> Result<()> {
     prerequisites::c_compiler()?;
     let programs = prerequisites::postgres().await?;
-    let mut build = process::cargo(["build", "--profile", PROFILE, "--locked"]);
-    process::run(build.args(["--package", FUNCTION, "--package", FLOOR])).await?;
     let server = Server::start(programs).await?;
     let url = server.url(TEST_DATABASE);
-    let mut floor = Candidate::new("bare lambda_runtime", FLOOR, Vec::new())?;
-    let mut ours = Candidate::new("FinCore", BOOTSTRAP, settings(&url))?;
+    let mut floor = Candidate::new("bare lambda_runtime", (FLOOR, FLOOR), Vec::new()).await?;
+    let mut parts = Candidate::new("with the libraries", (FLOOR, PARTS), settings(&url)).await?;
+    let mut ours = Candidate::new("FinCore", (FUNCTION, BOOTSTRAP), settings(&url)).await?;
     let mut connections = Vec::new();
     for _ in 0..RUNS {
         floor.start().await?;
+        parts.start().await?;
         ours.start().await?;
         connections.push(connect(&url).await?);
     }
     let (least, our) = (median(&floor.polls), median(&ours.polls));
-    println!("\n{HEAD}\n{}\n{}", floor.row(), ours.row());
+    println!("\n{HEAD}\n{}\n{}\n{}", floor.row(), parts.row(), ours.row());
     println!("\na connection to the database takes {} ms", milliseconds(median(&connections)));
     println!("FinCore starts in {} times the floor, that connection included", ratio(our, least));
     Ok(())
@@ -88,8 +90,9 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn new(name: &'static str, binary: &str, env: Vec<(&'static str, String)>) -> Result<Self> {
-        let program = package::built_here(binary);
+    /// Built as it ships.
+    async fn new(name: &'static str, of: (&str, &str), env: Vec<(&'static str, String)>) -> Result<Self> {
+        let program = package::compile(of.0, of.1, PROFILE, package::TARGET).await?;
         let bytes = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
         let zipped = package::zip(&bytes)?.len();
         let (polls, processor, resident_kb) = (Vec::new(), Vec::new(), Vec::new());

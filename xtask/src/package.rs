@@ -39,7 +39,7 @@ const COMPRESSION_LEVEL: i64 = 9;
 pub(crate) const VARIABLE: &str = "FINCORE_TEST_FUNCTION";
 
 /// The machine that we check packages for, and on.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What stands beside the program in its tarball, from the workspace's root.
 const BESIDE: [&str; 3] = ["LICENSE", "CHANGELOG.md", "deploy/single-host"];
@@ -138,8 +138,7 @@ struct Built {
 }
 
 async fn built(package: &str, binary: &str, profile: &str, target: &str) -> Result<Built> {
-    process::run(build(profile).args(["--package", package, "--bin", binary, "--target", target])).await?;
-    let path = crate::root().join("target").join(target).join(profile).join(binary);
+    let path = compile(package, binary, profile, target).await?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     for place in [crate::root(), cargo_home()] {
         let place = place.to_string_lossy().into_owned();
@@ -152,6 +151,12 @@ async fn built(package: &str, binary: &str, profile: &str, target: &str) -> Resu
     }
     let glibc = needs::check(binary, &bytes)?;
     Ok(Built { path, bytes, glibc })
+}
+
+/// Builds a program as it is handed on, and says where it is.
+pub(crate) async fn compile(package: &str, binary: &str, profile: &str, target: &str) -> Result<PathBuf> {
+    process::run(build(profile).args(["--package", package, "--bin", binary, "--target", target])).await?;
+    Ok(crate::root().join("target").join(target).join(profile).join(binary))
 }
 
 /// A build in which this machine's folders have the names they have everywhere, in Rust and in C.
@@ -207,11 +212,6 @@ async fn tarball(folder: &Path, name: &str, to: &Path) -> Result<()> {
     tar.args(["--create", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--mode=go=rX"]);
     tar.args(["--use-compress-program", "gzip -9 -n", "--file"]).arg(to).arg("--directory").arg(folder).arg(name);
     process::run_quietly(&mut tar).await
-}
-
-/// Where the profile's binary of this name is, built for this machine.
-pub(crate) fn built_here(binary: &str) -> PathBuf {
-    crate::root().join("target").join(PROFILE).join(binary)
 }
 
 /// A size for people.

@@ -1,5 +1,5 @@
 //! The floor under the Lambda function: the least that takes SQS batches from the runtime API and says that all is done.
-//! `cargo xtask bench-lambda` measures our function beside it.
+//! `cargo xtask cold-start` measures our function beside it.
 //!
 //! Deliberately not here: anything of ours.
 
