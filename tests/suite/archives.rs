@@ -2,6 +2,7 @@
 //! itself, with real files.
 
 mod interrupted;
+mod rollouts;
 mod tampered;
 
 use std::fs;
