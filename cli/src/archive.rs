@@ -45,7 +45,7 @@ pub(crate) async fn run(knobs: &Knobs, archive: &Archive) -> anyhow::Result<Exit
     }
     let is_asked = archive.remove && !archive.dry_run && !archive.yes;
     if is_asked && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        println!("Histories are removed from the database; from then on they are only in {}.", archive.to.display());
+        eprintln!("Histories are removed from the database; from then on they are only in {}.", archive.to.display());
         if !confirmed() {
             return Ok(ExitCode::from(NOT_CONFIRMED));
         }
