@@ -356,16 +356,17 @@ fn whatever_happens_the_invariants_hold() {
     assert!(unseen.is_empty(), "no story tells of {unseen:?}");
 }
 
-/// Wherever a history is cut, what its first rows told vouches for the payment together with the rest: as JSON and back, too. A
+/// What the first rows told, half of them and all, vouches for the payment together with the rest: as JSON and back, too. A
 /// proposal has to be in the rest.
 fn check_split(payment: &Payment, rows: &[HistoryRow]) -> Result<(), TestCaseError> {
     let proposed = payment.proposal.as_ref().map_or(i64::MAX, |proposal| proposal.seq);
-    for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.seq < proposed) {
-        let (first, rest) = rows.split_at(at + 1);
+    for (first, rest) in [rows.len() / 2, rows.len()].map(|at| rows.split_at(at)) {
         let mut prefix = Prefix::default().followed_by(payment.id, first).unwrap();
+        if prefix.seq >= proposed {
+            continue;
+        }
         let told = serde_json::to_string(&prefix.told).unwrap();
         prefix.told = serde_json::from_str(&told).unwrap();
-        prop_assert_eq!((prefix.seq, prefix.hash), (row.seq, row.hash));
         prop_assert_eq!(history::verify_after(prefix, payment, rest), Ok(()));
     }
     Ok(())
