@@ -9,6 +9,7 @@ use serde::Serialize;
 use strum::{EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 use workflow::payment::Payment;
+use workflow::port::archives;
 
 use crate::App;
 use crate::problem::Problem;
@@ -35,15 +36,15 @@ pub(crate) async fn show(app: &App, payment: &Payment, with: &Expansions) -> Res
     for expansion in with {
         match expansion {
             Expansion::History => {
-                let mut rows = app.engine.store().history(payment.id).await?;
+                let mut stored = archives::history_of(app.engine.store().as_ref(), payment.id).await?;
                 // What was written since the payment was read belongs to a later answer.
-                rows.retain(|row| row.seq <= payment.seq);
-                history = Some(rows);
+                stored.rows.retain(|row| row.seq <= payment.seq);
+                history = Some(stored);
             }
         }
     }
     let url = format!("{}/history", routes::path_of(payment.id));
-    Ok(view::expanded(payment, history.as_deref().map(|rows| HistoryListView::of(rows, url))))
+    Ok(view::expanded(payment, history.as_ref().map(|stored| HistoryListView::of(stored, url))))
 }
 
 #[cfg(test)]

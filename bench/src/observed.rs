@@ -3,6 +3,7 @@
 //! It stands where the real store would, changes nothing, and is how the driver learns of ends without asking the
 //! database. Not here: anything about a particular database.
 
+mod archives;
 mod executions;
 mod operators;
 mod outbound;

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod archive;
 pub(crate) mod dlq;
 pub(crate) mod keys;
 pub(crate) mod list;
@@ -67,7 +68,9 @@ pub(crate) enum Command {
     /// Copy the SQLite database to a file, while FinCore runs
     Backup(Backup),
     /// Recompute the hash chain of every payment's history and report what was changed behind our back
-    Verify,
+    Verify(archive::Verify),
+    /// Write the histories of payments that ended long ago to files, and remove them from the database if you say so
+    Archive(archive::Archive),
     /// Charges that wait for a person: list them, show one, send them back to work
     #[command(subcommand)]
     Dlq(dlq::Dlq),

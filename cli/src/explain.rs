@@ -10,7 +10,9 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use workflow::engine::Engine;
 use workflow::explain::{Allowed, Explanation};
+use workflow::ids::PaymentId;
 use workflow::local_queue::NoQueue;
+use workflow::port::archives::Statement;
 use workflow::port::clock::{Clock as _, SystemClock, SystemRandom};
 use workflow::port::store::Store;
 use workflow::timeline::duration;
@@ -19,6 +21,7 @@ use crate::app::{self, Schema};
 use crate::args::operate::Explain;
 use crate::operate::told::next;
 use crate::settings::{Knobs, Settings};
+use crate::show::{archived_json, archived_text};
 use crate::watch::{self, Look};
 
 /// Explains one payment, once or again and again.
@@ -28,20 +31,28 @@ pub(crate) async fn run(knobs: &Knobs, asked: &Explain) -> anyhow::Result<ExitCo
     let id = asked.payment;
     if asked.watch {
         return watch::until_it_ends(async || {
-            let explanation = engine.explain(id).await?;
+            let (explanation, archived) = (engine.explain(id).await?, archived(&engine, id).await?);
             let version = serde_json::to_string(&explanation).context("cannot write JSON")?;
             let has_ended = workflow::definition::has_ended(explanation.state);
-            Ok(Look { text: as_text(&explanation, SystemClock.now()), version, has_ended })
+            Ok(Look { text: as_text(&explanation, archived.as_ref(), SystemClock.now()), version, has_ended })
         })
         .await;
     }
     let explanation = engine.explain(id).await.with_context(|| id.to_string())?;
+    let archived = archived(&engine, id).await?;
     if asked.json {
-        println!("{}", serde_json::to_string_pretty(&explanation).context("cannot write JSON")?);
+        let mut told = serde_json::to_value(&explanation).context("cannot write JSON")?;
+        told["archived"] = archived.as_ref().map_or(serde_json::Value::Null, archived_json);
+        println!("{}", serde_json::to_string_pretty(&told).context("cannot write JSON")?);
     } else {
-        print!("{}", as_text(&explanation, SystemClock.now()));
+        print!("{}", as_text(&explanation, archived.as_ref(), SystemClock.now()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is archived of its history.
+async fn archived(engine: &Engine, id: PaymentId) -> anyhow::Result<Option<Statement>> {
+    Ok(engine.store().statements(&[id]).await?.pop().flatten())
 }
 
 /// An engine that only looks: no PSP is called and no queue is told.
@@ -51,7 +62,7 @@ pub(crate) fn reader(store: Arc<dyn Store>) -> Engine {
 }
 
 /// The explanation as text.
-pub(crate) fn as_text(told: &Explanation, now: Timestamp) -> String {
+pub(crate) fn as_text(told: &Explanation, archived: Option<&Statement>, now: Timestamp) -> String {
     let mut text = format!("\n{}  {}\n\n", told.payment, told.state.to_string().to_uppercase());
     let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<12} {value}\n"));
     line("waits for", &told.waits_for);
@@ -84,6 +95,9 @@ pub(crate) fn as_text(told: &Explanation, now: Timestamp) -> String {
         );
     }
     line("hint", told.hint);
+    if let Some(statement) = archived {
+        line("history", &archived_text(statement));
+    }
     text.push_str("\n  What you can do now:\n");
     for allowed in &told.acts {
         text.push_str(&format!("    {:<9} {}\n", allowed.act.to_string(), allowed_text(allowed)));

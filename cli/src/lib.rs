@@ -4,6 +4,7 @@
 //! benchmarks. Not here: anything that decides about payments.
 
 pub mod app;
+mod archive;
 mod args;
 mod audit;
 mod backup;
@@ -78,7 +79,8 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Psp(psp) => psp::run(&args.knobs, &psp).await,
         Command::Audit(audit) => audit::run(&args.knobs, &audit).await,
         Command::Backup(backup) => backup::run(&args.knobs, &backup).await,
-        Command::Verify => verify::run(&args.knobs).await,
+        Command::Verify(verify) => verify::run(&args.knobs, verify).await,
+        Command::Archive(archive) => archive::run(&args.knobs, &archive).await,
         Command::Dlq(dlq) => dlq::run(&args.knobs, &dlq).await,
         Command::Keys(keys) => keys::run(&args.knobs, &keys).await,
         Command::List(list) => list::run(&args.knobs, &list).await,

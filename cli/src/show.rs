@@ -10,10 +10,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use workflow::definition;
 use workflow::explain::{Known, explain};
-use workflow::history::{self, HistoryRow};
+use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::money::Money;
 use workflow::payment::Payment;
+use workflow::port::archives::{self, Statement, StoredHistory};
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::pauses::Pause;
 use workflow::port::store::Store;
@@ -34,8 +35,8 @@ pub(crate) async fn run(knobs: &Knobs, show: &Show) -> anyhow::Result<ExitCode> 
     let store = app::open_store(&settings, Schema::Expect).await?;
     if show.watch {
         return watch::until_it_ends(async || {
-            let Read { payment, rows, pause } = read(&store, show.charge).await?;
-            let text = as_text(&payment, &rows, pause.as_ref(), SystemClock.now());
+            let Read { payment, history, pause } = read(&store, show.charge).await?;
+            let text = as_text(&payment, &history, pause.as_ref(), SystemClock.now());
             Ok(Look {
                 text,
                 version: format!("{} {}", payment.seq, pause.is_some()),
@@ -44,11 +45,11 @@ pub(crate) async fn run(knobs: &Knobs, show: &Show) -> anyhow::Result<ExitCode> 
         })
         .await;
     }
-    let Read { payment, rows, pause } = read(&store, show.charge).await?;
+    let Read { payment, history, pause } = read(&store, show.charge).await?;
     if show.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&payment, &rows)).context("cannot write JSON")?);
+        println!("{}", serde_json::to_string_pretty(&as_json(&payment, &history)).context("cannot write JSON")?);
     } else {
-        print!("{}", as_text(&payment, &rows, pause.as_ref(), SystemClock.now()));
+        print!("{}", as_text(&payment, &history, pause.as_ref(), SystemClock.now()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -56,7 +57,7 @@ pub(crate) async fn run(knobs: &Knobs, show: &Show) -> anyhow::Result<ExitCode> 
 /// A payment, its history, and the pause of its PSP account.
 struct Read {
     payment: Payment,
-    rows: Vec<HistoryRow>,
+    history: StoredHistory,
     pause: Option<Pause>,
 }
 
@@ -65,11 +66,14 @@ async fn read(store: &Arc<dyn Store>, id: PaymentId) -> anyhow::Result<Read> {
         bail!("there is no charge {id} in this database");
     };
     let pause = store.pauses().await?.into_iter().find(|pause| pause.psp == payment.psp);
-    Ok(Read { rows: store.history(id).await?, payment, pause })
+    Ok(Read { history: archives::history_of(store.as_ref(), id).await?, payment, pause })
 }
 
-fn as_json(payment: &Payment, rows: &[HistoryRow]) -> serde_json::Value {
-    let history: Vec<serde_json::Value> = rows
+fn as_json(payment: &Payment, history: &StoredHistory) -> serde_json::Value {
+    let chain = history.verify(payment).map_or_else(|broken| broken.to_string(), |()| "intact".to_owned());
+    let archived = history.archived.as_ref().map(archived_json);
+    let history: Vec<serde_json::Value> = history
+        .rows
         .iter()
         .map(|row| {
             json!({
@@ -82,13 +86,26 @@ fn as_json(payment: &Payment, rows: &[HistoryRow]) -> serde_json::Value {
     json!({
         "id": payment.id, "status": payment.state, "amount": payment.amount_minor, "currency": payment.currency,
         "psp": payment.psp, "psp_reference": payment.psp_reference, "goal": payment.goal,
-        "next_wake_at": payment.next_wake_at, "history": history,
-        "chain": history::verify(payment, rows).map_or_else(|broken| broken.to_string(), |()| "intact".to_owned()),
+        "next_wake_at": payment.next_wake_at, "archived": archived, "history": history, "chain": chain,
     })
 }
 
+/// Which rows are archived, where, and since when.
+pub(crate) fn archived_json(statement: &Statement) -> serde_json::Value {
+    json!({
+        "seq": statement.prefix.seq, "hash": statement.prefix.hash.to_string(), "at": statement.archived_at,
+        "file": statement.file, "file_sha256": statement.file_sha256.to_string(),
+    })
+}
+
+/// The same for people.
+pub(crate) fn archived_text(statement: &Statement) -> String {
+    let Statement { prefix, archived_at, file, .. } = statement;
+    format!("rows 1 to {} are archived in {file} since {archived_at:.0}", prefix.seq)
+}
+
 /// The charge as text.
-pub(crate) fn as_text(payment: &Payment, rows: &[HistoryRow], pause: Option<&Pause>, now: Timestamp) -> String {
+pub(crate) fn as_text(payment: &Payment, history: &StoredHistory, pause: Option<&Pause>, now: Timestamp) -> String {
     let money = |amount_minor| Money { amount_minor, currency: payment.currency };
     let mut text = format!(
         "\n{}  {}  {}\n\n  authorized {}, captured {}, refunded {}\n  {} {} as {}\n  workflow version {}, goal {}\n  {}\n\n",
@@ -105,8 +122,12 @@ pub(crate) fn as_text(payment: &Payment, rows: &[HistoryRow], pause: Option<&Pau
         payment.goal,
         explained(payment, pause, now),
     );
+    let rows = &history.rows;
+    if let Some(statement) = &history.archived {
+        text.push_str(&format!("  {}\n\n", archived_text(statement)));
+    }
     text.push_str(&table(rows));
-    text.push_str(&match history::verify(payment, rows) {
+    text.push_str(&match history.verify(payment) {
         Ok(()) => format!("\n  {} rows, hash chain intact\n\n", rows.len()),
         Err(broken) => format!("\n  HASH CHAIN BROKEN: {broken}\n\n"),
     });

@@ -3,6 +3,7 @@
 //! does die. It counts how often it is read and what it
 //! is told together.
 
+mod archives;
 mod executions;
 mod operators;
 mod outbound;

@@ -73,6 +73,7 @@ fn plan(workers: Workers, emulator: Option<Emulator>, webhooks: Webhooks) -> Pla
 
 mod alerts;
 mod api_keys;
+mod archives;
 mod aws_alerts;
 mod batches;
 mod charges;

@@ -3,6 +3,7 @@
 //! Not here: the workflow. The updates stored here need not make sense to it.
 
 mod access;
+mod archives;
 mod executions;
 mod faults;
 mod filters;

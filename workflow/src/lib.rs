@@ -7,6 +7,7 @@
 //! binaries hand them in.
 
 pub mod acts;
+pub mod archive;
 pub mod asl;
 pub mod card_data;
 pub mod decide;

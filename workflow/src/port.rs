@@ -1,6 +1,7 @@
 //! What the core needs from outside, as traits: each has one file, and its adapters live elsewhere.
 
 pub mod alert;
+pub mod archives;
 pub mod audit;
 pub mod breakers;
 pub mod clock;

@@ -16,7 +16,7 @@ use serde::Serialize;
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-pub use history::{HistoryListView, HistoryRowView};
+pub use history::{ArchivedView, HistoryListView, HistoryRowView};
 pub use refund::RefundView;
 
 use crate::definition::State;

@@ -6,6 +6,7 @@ use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use workflow::ids::PaymentId;
+use workflow::port::archives;
 
 use super::{ChargeId, RefundId, as_json, owned, path_of};
 use crate::App;
@@ -21,7 +22,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// List a charge's history
 ///
 /// Every attempt, every answer of the PSP, every webhook and every person's act, oldest first. Each row's hash covers
-/// the row before, so nothing can be changed or left out unseen.
+/// the row before, so nothing can be changed or left out unseen. Of a charge that ended long ago, the first rows may be
+/// archived: then `archived` says how far they reach, and the list goes on from there.
 #[utoipa::path(
     get, path = "/v1/charges/{id}/history", operation_id = "list_charge_history", tag = "charges",
     security(("api_key" = ["charges:read"])),
@@ -55,9 +57,9 @@ async fn refund_history(
 
 async fn answer(app: &App, client: Client<ChargesRead>, id: PaymentId) -> Result<Response, Problem> {
     let payment = owned(app, client, id).await?;
-    let rows = app.engine.store().history(payment.id).await?;
+    let history = archives::history_of(app.engine.store().as_ref(), payment.id).await?;
     let url = format!("{}/history", path_of(payment.id));
-    Ok(as_json(view::json(&HistoryListView::of(&rows, url))).into_response())
+    Ok(as_json(view::json(&HistoryListView::of(&history, url))).into_response())
 }
 
 struct HistoryProblems;

@@ -61,7 +61,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// Server-sent events: one for each row of the charge's history, those that were there before first. `id` is the row's
 /// `seq`, `event` what happened, `data` the row. The stream ends when the charge has ended, and after 15 minutes at the
 /// latest; come back with `Last-Event-ID` and nothing is missed or repeated. Once a charge that has ended has nothing
-/// more to tell, the answer is 204, which tells browsers to stay away. Comments keep the connection alive.
+/// more to tell, the answer is 204, which tells browsers to stay away. Rows that are archived are not told. Comments keep
+/// the connection alive.
 #[utoipa::path(
     get, path = "/v1/charges/{id}/events", operation_id = "follow_charge", tag = "charges",
     security(("api_key" = ["charges:read"])),
@@ -85,6 +86,9 @@ async fn events(
     if last > payment.seq {
         return Err(parse::invalid("Last-Event-ID"));
     }
+    // What is archived is not told again.
+    let archived = app.engine.store().statements(&[payment.id]).await?.pop().flatten();
+    let last = last.max(archived.map_or(0, |statement| statement.prefix.seq));
     if last == payment.seq && definition::has_ended(payment.state) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

@@ -1,5 +1,6 @@
 //! A store that knows one API key and otherwise does nothing, or fails.
 
+mod archives;
 mod executions;
 mod operators;
 mod outbound;

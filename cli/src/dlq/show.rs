@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use workflow::decide::{Decided, Redriving};
 use workflow::definition::{EventKind, Next};
 use workflow::engine::operator::{Act, Plan, Planned};
+use workflow::port::archives;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::port::store::{DeadLetterRow, NoticeRow};
 use workflow::timeline;
@@ -15,7 +16,7 @@ use super::list::age;
 use crate::app::{self, Schema};
 use crate::args::dlq::ShowLetter;
 use crate::settings::{Knobs, Settings};
-use crate::show::table_of;
+use crate::show::{archived_text, table_of};
 use crate::{explain, operate};
 
 /// Letters of one charge that are shown; who has more of them should read its history.
@@ -47,7 +48,7 @@ pub(super) async fn run(knobs: &Knobs, show: &ShowLetter) -> anyhow::Result<Exit
         bail!("{id} has no dead letter in this database; `fincore show {id}` shows the charge, if there is one");
     };
     let notices = store.notices_of(id, NOTICES).await?;
-    let rows = store.history(id).await?;
+    let history = archives::history_of(store.as_ref(), id).await?;
     let now = SystemClock.now();
     println!("\n{id}  {}  {}\n", last.state.to_string().to_uppercase(), last.money);
     println!("  {} of {}, goal {}\n", last.psp, last.merchant_id, last.goal);
@@ -64,7 +65,10 @@ pub(super) async fn run(knobs: &Knobs, show: &ShowLetter) -> anyhow::Result<Exit
     } else {
         println!("\n  It is {} now and waits for no person.\n", last.state);
     }
-    let lines = timeline::lines(&rows);
+    if let Some(statement) = &history.archived {
+        println!("  {}\n", archived_text(statement));
+    }
+    let lines = timeline::lines(&history.rows);
     let tail = lines.len().saturating_sub(TAIL);
     if tail > 0 {
         println!("  The last {TAIL} of {} rows; `fincore show {id}` has them all.\n", lines.len());

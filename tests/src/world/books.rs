@@ -1,8 +1,8 @@
 //! What must be true when a test ends: our rows, their histories and the PSP's books tell one story.
 
 use workflow::definition;
-use workflow::history;
 use workflow::payment::{Payment, RefundStatus};
+use workflow::port::archives;
 use workflow::port::clock::Clock;
 
 use super::World;
@@ -22,8 +22,8 @@ impl World {
             for payment in page.iter().filter(|payment| payment.merchant_id == self.merchant) {
                 assert!(!payment.is_leased(), "{} is still leased", payment.id);
                 assert_eq!(payment.next_wake_at.is_none(), definition::has_ended(payment.state), "{}", payment.id);
-                let rows = self.store.history(payment.id).await.expect("the store answers");
-                history::verify(payment, &rows).expect("the chain is intact");
+                let history = archives::history_of(self.store.as_ref(), payment.id).await.expect("the store answers");
+                history.verify(payment).expect("the chain is intact");
                 self.agree(payment);
                 self.agree_with_refunds(payment).await;
             }

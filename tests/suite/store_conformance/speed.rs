@@ -6,8 +6,8 @@ use fincore_tests::build;
 use fincore_tests::database::TestDatabase;
 use workflow::definition::State;
 use workflow::port::store::{
-    DeadLetterRow, HistoryPlace, LetterFilter, LetterScope, ListFilter, ListStep, NoticeOutcome, Store, Updated, Walk,
-    WebhookOutcome,
+    Bounds, DeadLetterRow, HistoryPlace, LetterFilter, LetterScope, ListFilter, ListStep, NoticeOutcome, Store,
+    Updated, Walk, WebhookOutcome,
 };
 
 /// How often the server is asked whether its sessions have told their counts, which they do at the latest when they end.
@@ -126,6 +126,11 @@ async fn use_everything(store: &Arc<dyn Store>, round: u64) -> i64 {
     store.add_api_key(&key).await.unwrap();
     store.api_key(key.secret_hash).await.unwrap();
     super::outbound::use_everything(store, round).await;
+    let ended = store.load(&[payments[1].id]).await.unwrap().remove(0).unwrap();
+    let statement = super::archives::statement(store, &ended).await;
+    assert!(store.unarchived(Bounds::accepted_before(build::at(1_000)), 100).await.unwrap().contains(&ended.id));
+    assert_eq!(store.archive(&[statement], &super::archives::entry(round)).await.unwrap(), [Updated::Applied]);
+    store.statements(&[ended.id]).await.unwrap();
     store.check().await.unwrap();
     batch.len() as i64
 }

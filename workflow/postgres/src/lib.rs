@@ -8,6 +8,7 @@
 //! Deliberately not here: deciding anything, reading the clock, and SQL that is put together at run time.
 
 mod access;
+mod archives;
 mod columns;
 mod connect;
 mod error;

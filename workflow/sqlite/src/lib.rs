@@ -6,6 +6,7 @@
 //! Deliberately not here: deciding anything, reading the clock, and SQL that is put together at run time.
 
 mod access;
+mod archives;
 mod backup;
 mod columns;
 mod connect;

@@ -15,10 +15,11 @@ use crate::decide::{self, Decision, Occurrence, Redriving, Step};
 use crate::definition::State;
 use crate::event::{Actor, Event};
 use crate::explain::{Explanation, Known, explain};
-use crate::history::{self, Verdict};
+use crate::history::Verdict;
 use crate::ids::{AuditId, PaymentId};
 use crate::money::Amount;
 use crate::payment::{Payment, Proposed};
+use crate::port::archives;
 use crate::port::audit::{AuditAct, AuditEntry, AuditOutcome};
 use crate::port::pauses::Pause;
 use crate::port::store::{DeadLetterRow, Origin, Updated};
@@ -202,10 +203,10 @@ impl Engine {
 
     /// Whether a payment's row is what its history tells. Who approves must not approve what nobody has proposed.
     async fn is_as_told(&self, payment: &Payment) -> Result<bool, EngineError> {
-        let mut rows = self.store.history(payment.id).await?;
+        let mut history = archives::history_of(self.store.as_ref(), payment.id).await?;
         // It may have moved since it was read; the update will then miss.
-        rows.retain(|row| row.seq <= payment.seq);
-        Ok(history::verify(payment, &rows).is_ok())
+        history.rows.retain(|row| row.seq <= payment.seq);
+        Ok(history.verify(payment).is_ok())
     }
 
     /// The refund that an approval begins, if it begins one.

@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, reason = "the fields are columns; the migrations explain them")]
 
+pub mod archives;
 pub mod desk;
 pub mod execution;
 pub mod operators;

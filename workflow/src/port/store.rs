@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::history::{Hash, HistoryRow};
 use crate::ids::{ApiKeyId, MerchantId, PaymentId};
 use crate::payment::Payment;
+use crate::port::archives::Archives;
 use crate::port::audit::AuditLog;
 use crate::port::executions::Executions;
 use crate::port::outbound::Outbound;
@@ -146,7 +147,7 @@ pub struct Due {
 
 /// The database of payments, and of what merchants and clocks outside are told of them.
 #[async_trait]
-pub trait Store: AuditLog + Executions + Outbound + Pauses + Send + Sync {
+pub trait Store: Archives + AuditLog + Executions + Outbound + Pauses + Send + Sync {
     /// Stores payments, each with its first row and its request; all or nothing per element.
     ///
     /// # Errors
@@ -173,7 +174,8 @@ pub trait Store: AuditLog + Executions + Outbound + Pauses + Send + Sync {
     /// The database did not answer.
     async fn due(&self, now: Timestamp, after: Option<Due>, limit: u32) -> Result<Vec<Due>, StoreError>;
 
-    /// All history rows of a payment, in order.
+    /// All history rows of a payment that are in the database, in order; its first ones may be archived
+    /// ([`history_of`](crate::port::archives::history_of) tells).
     ///
     /// # Errors
     /// The database did not answer, or a row cannot be read.

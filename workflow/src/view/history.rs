@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::openapi;
 use crate::definition::{EventKind, State};
 use crate::history::HistoryRow;
+use crate::port::archives::StoredHistory;
 
 /// One row of a payment's history.
 #[derive(Serialize)]
@@ -66,7 +67,20 @@ impl<'a> HistoryRowView<'a> {
     }
 }
 
-/// The whole history of a payment, oldest first.
+/// What was archived of a payment's history: rows that the merchant's provider keeps elsewhere.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema), schema(as = HistoryArchived))]
+pub struct ArchivedView {
+    /// The `seq` of the last row that is archived: rows 1 to this one are not in the list.
+    seq: i64,
+    /// Its hash, which the next row is chained to.
+    hash: String,
+    /// Since when (RFC 3339).
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::instant))]
+    at: Timestamp,
+}
+
+/// The whole history of a payment, oldest first; without the rows that are archived.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema), schema(as = HistoryList))]
 pub struct HistoryListView<'a> {
@@ -75,8 +89,12 @@ pub struct HistoryListView<'a> {
     object: &'static str,
     /// The rows.
     data: Vec<HistoryRowView<'a>>,
-    /// Always `false`: a history is shown whole.
+    /// Always `false`: a history is shown whole, as far as it is not archived.
     has_more: bool,
+    /// What was archived, long after the payment ended. Not there when nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    archived: Option<ArchivedView>,
     /// Where the list is.
     url: String,
 }
@@ -84,7 +102,13 @@ pub struct HistoryListView<'a> {
 impl<'a> HistoryListView<'a> {
     /// Shows it.
     #[must_use]
-    pub fn of(rows: &'a [HistoryRow], url: String) -> Self {
-        Self { object: "list", data: rows.iter().map(HistoryRowView::of).collect(), has_more: false, url }
+    pub fn of(history: &'a StoredHistory, url: String) -> Self {
+        let archived = history.archived.as_ref().map(|statement| ArchivedView {
+            seq: statement.prefix.seq,
+            hash: statement.prefix.hash.to_string(),
+            at: statement.archived_at,
+        });
+        let data = history.rows.iter().map(HistoryRowView::of).collect();
+        Self { object: "list", data, has_more: false, archived, url }
     }
 }

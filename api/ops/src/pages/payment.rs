@@ -17,10 +17,10 @@ use workflow::definition;
 use workflow::engine::EngineError;
 use workflow::engine::operator::ActKind;
 use workflow::explain::{self, Allowed, Explanation, Who};
-use workflow::history::HistoryRow;
 use workflow::ids::PaymentId;
 use workflow::money::Money;
 use workflow::payment::Payment;
+use workflow::port::archives::{self, Statement, StoredHistory};
 use workflow::port::store::DeadLetterRow;
 use workflow::view::{ChargeView, HistoryListView, RefundView};
 
@@ -104,6 +104,7 @@ struct Body {
     proposal: Option<Pending>,
     done: &'static str,
     version: i32,
+    archived: String,
     raw: String,
 }
 
@@ -113,9 +114,9 @@ pub(crate) async fn whole(
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Trouble> {
-    let (payment, rows) = read(&app, &id).await?;
+    let (payment, history) = read(&app, &id).await?;
     let done = query.iter().find(|(name, _)| name == "done").and_then(|(_, kind)| kind.parse().ok());
-    let body = Body { done: done.map_or("", acts::label), ..body(&app, &visitor, &payment, &rows).await? };
+    let body = Body { done: done.map_or("", acts::label), ..body(&app, &visitor, &payment, &history).await? };
     let frame = Frame::of(&visitor, Section::Payments, format!("{} {}", payment.id, words(payment.state.into())));
     Ok(page(&Page { frame, body }))
 }
@@ -127,12 +128,12 @@ pub(crate) async fn live(
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Trouble> {
-    let (payment, rows) = read(&app, &id).await?;
+    let (payment, history) = read(&app, &id).await?;
     let known = query.iter().find(|(name, _)| name == "seq").and_then(|(_, seq)| seq.parse().ok());
     if known == Some(payment.seq) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    Ok(page(&body(&app, &visitor, &payment, &rows).await?))
+    Ok(page(&body(&app, &visitor, &payment, &history).await?))
 }
 
 /// Everything there is to know of the payment, as JSON. As a file, when it is asked for like that.
@@ -141,8 +142,8 @@ pub(crate) async fn raw(
     Path(id): Path<String>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, Trouble> {
-    let (payment, rows) = read(&app, &id).await?;
-    let text = pretty(&everything(&payment, &rows));
+    let (payment, history) = read(&app, &id).await?;
+    let text = pretty(&everything(&payment, &history));
     let mut response =
         ([(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))], text).into_response();
     if query.iter().any(|(name, _)| name == "file") {
@@ -153,15 +154,15 @@ pub(crate) async fn raw(
     Ok(response)
 }
 
-async fn read(app: &App, id: &str) -> Result<(Payment, Vec<HistoryRow>), Trouble> {
+async fn read(app: &App, id: &str) -> Result<(Payment, StoredHistory), Trouble> {
     let id: PaymentId = id.parse().map_err(|_| Trouble::NotFound("payment"))?;
     let payment = app.state.engine.load(id).await?.ok_or(Trouble::NotFound("payment"))?;
-    let rows = app.state.engine.store().history(id).await?;
-    Ok((payment, rows))
+    let history = archives::history_of(app.state.engine.store().as_ref(), id).await?;
+    Ok((payment, history))
 }
 
-async fn body(app: &App, visitor: &Visitor, payment: &Payment, rows: &[HistoryRow]) -> Result<Body, Trouble> {
-    let (now, store) = (app.now(), app.state.engine.store());
+async fn body(app: &App, visitor: &Visitor, payment: &Payment, history: &StoredHistory) -> Result<Body, Trouble> {
+    let (now, store, rows) = (app.now(), app.state.engine.store(), history.rows.as_slice());
     let letters = store.dead_letters_of(payment.id, LETTERS).await?;
     let refunds = store.refunds(payment.id, None, REFUNDS).await?;
     let explanation = explanation(app, payment.id).await?;
@@ -189,7 +190,8 @@ async fn body(app: &App, visitor: &Visitor, payment: &Payment, rows: &[HistoryRo
         proposal: explanation.and_then(|told| told.proposal).map(|pending| waiting(pending, now)),
         done: "",
         version: payment.definition_version,
-        raw: pretty(&everything(payment, rows)),
+        archived: history.archived.as_ref().map_or_else(String::new, archived),
+        raw: pretty(&everything(payment, history)),
     })
 }
 
@@ -316,6 +318,12 @@ fn query(name: &str, value: &str) -> String {
     serde_html_form::to_string([(name, value)]).unwrap_or_default()
 }
 
+/// Where the first rows are.
+fn archived(statement: &Statement) -> String {
+    let Statement { prefix, archived_at, file, .. } = statement;
+    format!("Rows 1 to {} are archived in {file} since {}.", prefix.seq, instant(*archived_at))
+}
+
 fn letter(row: &DeadLetterRow, now: Timestamp) -> Letter {
     Letter {
         at: instant(row.at),
@@ -327,9 +335,9 @@ fn letter(row: &DeadLetterRow, now: Timestamp) -> Letter {
 }
 
 /// The payment as its merchant sees it, and its history.
-fn everything(payment: &Payment, rows: &[HistoryRow]) -> Value {
+fn everything(payment: &Payment, history: &StoredHistory) -> Value {
     let url = format!("/ops/payments/{}", payment.id);
-    let history = HistoryListView::of(rows, url);
+    let history = HistoryListView::of(history, url);
     match &payment.refund_of {
         Some(of) => json!({"refund": RefundView::of(payment, of), "history": history}),
         None => json!({"charge": ChargeView::of(payment), "history": history}),

@@ -219,6 +219,14 @@ impl ListStep<'_> {
     }
 }
 
+impl Bounds {
+    /// Around all payments that were accepted before this time, to the millisecond.
+    #[must_use]
+    pub fn accepted_before(time: Timestamp) -> Self {
+        Self { above: Uuid::nil(), below: first_of(time.as_millisecond()) }
+    }
+}
+
 /// The smallest id of a millisecond.
 fn first_of(millisecond: i64) -> Uuid {
     // Times before 1970 and after the year 10889 have no ids.
