@@ -55,6 +55,9 @@ async fn no_statement_on_sqlite_reads_a_table_from_end_to_end() {
                 "SCAN place VIRTUAL TABLE",
                 "SCAN CONSTANT ROW",
                 "SCAN json_each VIRTUAL TABLE",
+                "SCAN jsonb_each VIRTUAL TABLE",
+                "SCAN told VIRTUAL TABLE",
+                "SCAN chosen VIRTUAL TABLE",
                 "SCAN _sqlx_migrations",
                 "SCAN waiting",
                 // As many rows as there are paused PSP accounts.
