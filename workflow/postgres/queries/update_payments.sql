@@ -65,11 +65,18 @@ with barred as (
         refunds = ($68::text[])[input.place],
         amount_refund_pending_minor = ($70::bigint[])[input.place],
         proposal = ($78::text[])[input.place]
+    -- Each is looked up by itself, as the first one from its id on, so that whatever the planner thinks of the table when it
+    -- makes the plan that is then kept, there is one index that tells. (Looked up as equal, on an empty table any index
+    -- that has the id somewhere costs the same, and is then read from end to end for each payment.) They are locked in
+    -- the order of the parameters, which is that of their ids. One that somebody moves meanwhile has another `seq`
+    -- by then, and is left alone.
     from unnest($18::uuid[], $19::bigint[], $20::bigint[], $69::uuid[]) with ordinality
         as input (id, expected_seq, expected_fence, with_id, place)
-    -- Says the same as the line after it, to the planner: rows are found by their ids and locked in the order of them.
-    where payments.id = any($18)
-        and payments.id = input.id
+    cross join lateral (
+        select sought.id, sought.ctid as spot from payments as sought where sought.id >= input.id order by sought.id limit 1
+    ) as found
+    where payments.ctid = found.spot
+        and found.id = input.id
         and payments.seq = input.expected_seq
         and payments.fence = input.expected_fence
         and payments.id not in (select id from barred)
