@@ -34,6 +34,10 @@ use crate::plan::{Cell, Database, Plan};
 use crate::report::Report;
 use crate::summary::Run;
 
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures FinCore against PostgreSQL and SQLite, beside floors of its own.
 #[derive(Parser, Debug, Clone)]
 struct Args {

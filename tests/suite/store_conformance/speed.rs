@@ -41,6 +41,29 @@ async fn no_statement_on_postgres_reads_a_table_from_end_to_end() {
     assert_eq!(database.texts(scanned, "tables").await, ["none"]);
 }
 
+/// A plan made on an empty table has nothing to choose an index by, and is kept while the table grows. An index that merely
+/// contains the id would be read from end to end for each payment, and no count of rows read from the table would show it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn moves_on_postgres_find_payments_by_their_ids_alone() {
+    for beforehand in ["select 1", "analyze payments"] {
+        let Some(database) = TestDatabase::postgres().await else { return };
+        let store = database.store().await;
+        database.execute(beforehand).await.unwrap();
+        // Nobody has this id: the plan is made, and nothing is stored.
+        let nobody = build::claim(&build::payment(999), build::at(1));
+        assert_eq!(store.update(&[nobody]).await.unwrap(), [Updated::Conflict]);
+        let payments = super::started(&store, (1..=100).map(build::payment)).await;
+        for payment in &payments {
+            super::apply(&store, build::claim(payment, build::at(1))).await;
+        }
+        drop(store);
+        counted(&database, "n_tup_upd", 100).await;
+        let read = "select coalesce(string_agg(indexrelname, ', '), 'none') as indexes from pg_stat_user_indexes
+            where relname = 'payments' and idx_scan > 0 and indexrelname <> 'payments_pkey'";
+        assert_eq!(database.texts(read, "indexes").await, ["none"], "after {beforehand}");
+    }
+}
+
 #[tokio::test]
 async fn no_statement_on_sqlite_reads_a_table_from_end_to_end() {
     let database = TestDatabase::sqlite();
@@ -55,6 +78,9 @@ async fn no_statement_on_sqlite_reads_a_table_from_end_to_end() {
                 "SCAN place VIRTUAL TABLE",
                 "SCAN CONSTANT ROW",
                 "SCAN json_each VIRTUAL TABLE",
+                "SCAN jsonb_each VIRTUAL TABLE",
+                "SCAN told VIRTUAL TABLE",
+                "SCAN chosen VIRTUAL TABLE",
                 "SCAN _sqlx_migrations",
                 "SCAN waiting",
                 // As many rows as there are paused PSP accounts.

@@ -56,7 +56,8 @@ pub(crate) async fn load(store: &PostgresStore, ids: &[PaymentId]) -> Result<Vec
 }
 
 async fn select_by_ids(held: &mut Held, ids: &[Uuid]) -> sqlx::Result<Vec<PaymentRow>> {
-    select_payments!("where id = any($1)", ids).fetch_all(held).await
+    // The order is for the planner: on a table that it believes to be empty only one index then costs the least.
+    select_payments!("where id = any($1) order by id", ids).fetch_all(held).await
 }
 
 pub(crate) async fn refunds(

@@ -2,18 +2,20 @@
 //!
 //! Not here: comparing a repeated request with the first one; who asked does that.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
-use workflow::port::store::{NewPayment, RequestRecord, RequestScope, Started, StoreError, metadata_entry};
+use workflow::port::store::{NewPayment, RequestRecord, RequestScope, Started, StoreError};
 
 use crate::SqliteStore;
-use crate::columns::{json, us};
+use crate::columns::{self, us};
 use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
-use crate::update::insert_fact;
+use crate::update::insert_facts;
 use workflow::port::row::RequestRow;
 
 pub(crate) async fn start(store: &SqliteStore, batch: &[NewPayment]) -> Result<Vec<Started>, StoreError> {
@@ -37,19 +39,17 @@ pub(crate) async fn start(store: &SqliteStore, batch: &[NewPayment]) -> Result<V
 
 async fn together(connection: &mut SqliteConnection, batch: &[NewPayment]) -> sqlx::Result<Vec<Option<RequestRow>>> {
     let mut tx = connection.begin_with("begin immediate").await?;
-    let mut found = Vec::with_capacity(batch.len());
-    for new in batch {
-        match insert_new(&mut tx, new).await {
-            Ok(earlier) => found.push(earlier),
-            Err(error) => {
-                // On a full disk SQLite has rolled back by itself; the first error is the one that tells.
-                let _ = tx.rollback().await;
-                return Err(error);
-            }
+    match insert_new(&mut tx, batch).await {
+        Ok(found) => {
+            tx.commit().await?;
+            Ok(found)
+        }
+        Err(error) => {
+            // On a full disk SQLite has rolled back by itself; the first error is the one that tells.
+            let _ = tx.rollback().await;
+            Err(error)
         }
     }
-    tx.commit().await?;
-    Ok(found)
 }
 
 /// Stores each element in a transaction of its own, because one of them spoils the one for all. Those before the spoilt
@@ -73,59 +73,60 @@ async fn one_by_one(store: &SqliteStore, batch: &[NewPayment]) -> Result<Vec<Opt
     spoilt.map_or(Ok(found), |error| Err(store_error(error)))
 }
 
-/// Stores one element, or returns the request that used its key before.
-async fn insert_new(connection: &mut SqliteConnection, new: &NewPayment) -> sqlx::Result<Option<RequestRow>> {
-    if let Some(earlier) = select_request(connection, &new.request.scope).await? {
-        return Ok(Some(earlier));
+/// Stores the elements whose keys are free, the first of each key; for the others, returns the request that used it
+/// before.
+async fn insert_new(connection: &mut SqliteConnection, batch: &[NewPayment]) -> sqlx::Result<Vec<Option<RequestRow>>> {
+    let keyed: HashSet<Uuid> = insert_requests(connection, batch).await?.into_iter().collect();
+    let is_new = |new: &NewPayment| keyed.contains(&new.payment.id.uuid());
+    let fresh: Vec<&NewPayment> = batch.iter().filter(|new| is_new(new)).collect();
+    if !fresh.is_empty() {
+        insert_payments(connection, fresh.iter().map(|new| &new.payment)).await?;
+        insert_facts(connection, fresh.iter().map(|new| &new.row)).await?;
+        insert_metadata(connection, &fresh).await?;
     }
-    insert_request(connection, &new.request).await?;
-    insert_payment(connection, &new.payment).await?;
-    insert_fact(connection, &new.row).await?;
-    insert_metadata(connection, &new.payment).await?;
-    Ok(None)
+    let mut found = Vec::with_capacity(batch.len());
+    for new in batch {
+        found.push(if is_new(new) { None } else { select_request(connection, &new.request.scope).await? });
+    }
+    Ok(found)
 }
 
-async fn insert_metadata(connection: &mut SqliteConnection, payment: &Payment) -> sqlx::Result<()> {
-    let (merchant_id, payment_id) = (payment.merchant_id.uuid(), payment.id.uuid());
-    for (key, value) in &payment.metadata {
-        let entry = metadata_entry(key, value);
-        sqlx::query!(
-            "insert into payment_metadata (merchant_id, entry, payment_id) values (?, ?, ?)",
-            merchant_id,
-            entry,
-            payment_id
-        )
-        .execute(&mut *connection)
-        .await?;
-    }
+/// Returns the payments whose keys were free.
+async fn insert_requests(connection: &mut SqliteConnection, batch: &[NewPayment]) -> sqlx::Result<Vec<Uuid>> {
+    let requests = columns::requests(batch.iter().map(|new| &new.request))?;
+    sqlx::query_scalar!(
+        r#"insert into idempotency_keys (merchant_id, route, key, fingerprint, payment_id, status, body, created_at_us)
+        select
+            unhex(value ->> 'merchant_id'), value ->> 'route', value ->> 'key', unhex(value ->> 'fingerprint'),
+            unhex(value ->> 'payment_id'), value ->> 'status', value ->> 'body', value ->> 'created_at_us'
+        from jsonb_each(?)
+        where true
+        on conflict (merchant_id, route, key) do nothing
+        returning payment_id as "payment_id!: Uuid""#,
+        requests
+    )
+    .fetch_all(connection)
+    .await
+}
+
+async fn insert_metadata(connection: &mut SqliteConnection, fresh: &[&NewPayment]) -> sqlx::Result<()> {
+    let Some(entries) = columns::entries(fresh.iter().map(|new| &new.payment))? else { return Ok(()) };
+    sqlx::query!(
+        "insert into payment_metadata (merchant_id, entry, payment_id)
+        select unhex(value ->> 'merchant_id'), unhex(value ->> 'entry'), unhex(value ->> 'payment_id')
+        from jsonb_each(?)",
+        entries
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-#[expect(clippy::too_many_lines, reason = "one statement, with one line a parameter")]
-pub(crate) async fn insert_payment(connection: &mut SqliteConnection, payment: &Payment) -> sqlx::Result<()> {
-    let id = payment.id.uuid();
-    let merchant_id = payment.merchant_id.uuid();
-    let currency = payment.currency.to_string();
-    let capture_method: &str = payment.capture_method.into();
-    let metadata = json(&payment.metadata)?;
-    let created_at_us = us(payment.created_at);
-    let state: &str = payment.state.into();
-    let state_since_us = us(payment.state_since);
-    let goal: &str = payment.goal.into();
-    let head_hash = &payment.head_hash.0[..];
-    let lease_until_us = payment.lease_until.map(us);
-    let next_wake_at_us = payment.next_wake_at.map(us);
-    let failure = payment.failure.as_ref().map(json).transpose()?;
-    let next_action = payment.next_action.as_ref().map(json).transpose()?;
-    let updated_at_us = us(payment.updated_at);
-    let key_activity: Option<&str> = payment.key_use.map(|used| used.activity.into());
-    let key_since_us = payment.key_use.map(|used| us(used.since));
-    let doubt: Option<&str> = payment.doubt.map(Into::into);
-    let route = (!payment.route.is_empty()).then(|| json(&payment.route)).transpose()?;
-    let refunds = (!payment.refunds.is_empty()).then(|| json(&payment.refunds)).transpose()?;
-    let refund_of = payment.refund_of.as_ref().map(|of| of.charge.uuid());
-    let refund_of_reference = payment.refund_of.as_ref().map(|of| &of.psp_reference);
-    let refund_reason: Option<&str> = payment.refund_of.as_ref().and_then(|of| of.reason).map(Into::into);
+pub(crate) async fn insert_payments<'a>(
+    connection: &mut SqliteConnection,
+    payments: impl IntoIterator<Item = &'a Payment>,
+) -> sqlx::Result<()> {
+    let payments = columns::payments(payments)?;
     sqlx::query!(
         "insert into payments (
             id, merchant_id, psp, payment_method, amount_minor, currency, capture_method, return_url, description,
@@ -134,49 +135,22 @@ pub(crate) async fn insert_payment(connection: &mut SqliteConnection, payment: &
             amount_to_capture_minor, amount_captured_minor, amount_refunded_minor, failure, next_action,
             updated_at_us, action_result, amount_charged_back_minor, key_activity, key_since_us, doubt, route,
             refunds, amount_refund_pending_minor, refund_of, refund_of_reference, refund_reason
-        ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        id,
-        merchant_id,
-        payment.psp,
-        payment.payment_method,
-        payment.amount_minor,
-        currency,
-        capture_method,
-        payment.return_url,
-        payment.description,
-        metadata,
-        payment.definition_version,
-        created_at_us,
-        state,
-        state_since_us,
-        goal,
-        payment.seq,
-        head_hash,
-        payment.fence,
-        lease_until_us,
-        next_wake_at_us,
-        payment.attempt,
-        payment.claims,
-        payment.operation,
-        payment.psp_reference,
-        payment.amount_authorized_minor,
-        payment.amount_to_capture_minor,
-        payment.amount_captured_minor,
-        payment.amount_refunded_minor,
-        failure,
-        next_action,
-        updated_at_us,
-        payment.action_result,
-        payment.amount_charged_back_minor,
-        key_activity,
-        key_since_us,
-        doubt,
-        route,
-        refunds,
-        payment.amount_refund_pending_minor,
-        refund_of,
-        refund_of_reference,
-        refund_reason
+        )
+        select
+            unhex(value ->> 'id'), unhex(value ->> 'merchant_id'), value ->> 'psp', value ->> 'payment_method',
+            value ->> 'amount_minor', value ->> 'currency', value ->> 'capture_method', value ->> 'return_url',
+            value ->> 'description', value ->> 'metadata', value ->> 'definition_version', value ->> 'created_at_us',
+            value ->> 'state', value ->> 'state_since_us', value ->> 'goal', value ->> 'seq',
+            unhex(value ->> 'head_hash'), value ->> 'fence', value ->> 'lease_until_us', value ->> 'next_wake_at_us',
+            value ->> 'attempt', value ->> 'claims', value ->> 'operation', value ->> 'psp_reference',
+            value ->> 'amount_authorized_minor', value ->> 'amount_to_capture_minor',
+            value ->> 'amount_captured_minor', value ->> 'amount_refunded_minor', value ->> 'failure',
+            value ->> 'next_action', value ->> 'updated_at_us', value ->> 'action_result',
+            value ->> 'amount_charged_back_minor', value ->> 'key_activity', value ->> 'key_since_us',
+            value ->> 'doubt', value ->> 'route', value ->> 'refunds', value ->> 'amount_refund_pending_minor',
+            unhex(value ->> 'refund_of'), value ->> 'refund_of_reference', value ->> 'refund_reason'
+        from jsonb_each(?)",
+        payments
     )
     .execute(connection)
     .await?;

@@ -2,19 +2,22 @@
 //!
 //! Not here: deciding what the payment becomes, and trying again after a conflict. The engine does both.
 
+use std::collections::HashSet;
+
 use sqlx::{Connection, SqliteConnection};
+use uuid::Uuid;
 use workflow::definition::State;
 use workflow::history::HistoryRow;
 use workflow::port::store::{Origin, StoreError, Update, Updated, first_of_each_payment};
 
 use crate::SqliteStore;
-use crate::columns::{json, us};
+use crate::columns::{self, us};
 use crate::connect::within;
 use crate::error::{is_about_an_element, store_error};
 use crate::operators::insert_entry;
 use crate::outbound::announce;
-use crate::start::{insert_payment, insert_request, select_request};
-use crate::webhooks::{insert_psp_reference, replace_webhook, webhook_is_handled};
+use crate::start::{insert_payments, insert_request, select_request};
+use crate::webhooks::{insert_psp_references, replace_webhook, webhook_is_handled};
 
 pub(crate) async fn update(store: &SqliteStore, batch: &[Update]) -> Result<Vec<Updated>, StoreError> {
     if batch.is_empty() {
@@ -31,20 +34,35 @@ pub(crate) async fn update(store: &SqliteStore, batch: &[Update]) -> Result<Vec<
 
 async fn together(connection: &mut SqliteConnection, batch: &[Update], first: &[bool]) -> sqlx::Result<Vec<Updated>> {
     let mut tx = connection.begin_with("begin immediate").await?;
-    let mut results = Vec::with_capacity(batch.len());
-    for (update, first) in batch.iter().zip(first) {
-        let result = if *first { move_payment(&mut tx, update).await } else { Ok(Updated::Conflict) };
-        match result {
-            Ok(updated) => results.push(updated),
-            Err(error) => {
-                // On a full disk SQLite has rolled back by itself; the first error is the one that tells.
-                let _ = tx.rollback().await;
-                return Err(error);
-            }
+    match move_all(&mut tx, batch, first).await {
+        Ok(results) => {
+            tx.commit().await?;
+            Ok(results)
+        }
+        Err(error) => {
+            // On a full disk SQLite has rolled back by itself; the first error is the one that tells.
+            let _ = tx.rollback().await;
+            Err(error)
         }
     }
-    tx.commit().await?;
-    Ok(results)
+}
+
+/// Moves what stands for itself, which is nearly everything, together; what has to be looked at first, one by one.
+async fn move_all(connection: &mut SqliteConnection, batch: &[Update], first: &[bool]) -> sqlx::Result<Vec<Updated>> {
+    let stands_for_itself =
+        |update: &Update| update.origin == Origin::Plain && update.with.is_none() && update.opens.is_none();
+    let firsts = || batch.iter().zip(first).filter_map(|(update, first)| first.then_some(update));
+    let plain: Vec<&Update> = firsts().filter(|update| stands_for_itself(update)).collect();
+    let mut moved = move_payments(connection, &plain).await?;
+    for update in firsts().filter(|update| !stands_for_itself(update)) {
+        if move_with_its_own(connection, update).await? == Updated::Applied {
+            moved.insert(update.payment.id.uuid());
+        }
+    }
+    let updated = |(update, first): (&Update, &bool)| {
+        if *first && moved.contains(&update.payment.id.uuid()) { Updated::Applied } else { Updated::Conflict }
+    };
+    Ok(batch.iter().zip(first).map(updated).collect())
 }
 
 /// Moves each payment in a transaction of its own, because one of them spoils the one for all. An element that can never
@@ -70,7 +88,7 @@ async fn one_by_one(store: &SqliteStore, batch: &[Update], first: &[bool]) -> Re
 
 /// Moves one payment, or two that belong together, unless one has moved since or what caused it was handled before.
 /// Looking first is enough here: nobody else writes during this transaction.
-async fn move_payment(connection: &mut SqliteConnection, update: &Update) -> sqlx::Result<Updated> {
+async fn move_with_its_own(connection: &mut SqliteConnection, update: &Update) -> sqlx::Result<Updated> {
     let handled = match &update.origin {
         Origin::Plain | Origin::Act(_) => false,
         Origin::Webhook(event) => webhook_is_handled(connection, event).await?,
@@ -80,29 +98,16 @@ async fn move_payment(connection: &mut SqliteConnection, update: &Update) -> sql
         return Ok(Updated::Conflict);
     }
     if let Some(with) = &update.with
-        && !stands(connection, with).await?
+        && !(stands(connection, update).await? && stands(connection, with).await?)
     {
         return Ok(Updated::Conflict);
     }
-    for moved in update.moves() {
-        if update_payment(connection, moved).await? == 0 {
-            return Ok(Updated::Conflict);
-        }
-        for row in &moved.rows {
-            insert_fact(connection, row).await?;
-        }
-        if let Some(reference) = &moved.learned_reference {
-            let payment = &moved.payment;
-            insert_psp_reference(connection, &payment.psp, reference, payment.id.uuid()).await?;
-        }
-        insert_dead_letter(connection, moved).await?;
-        for notification in &moved.notifications {
-            announce(connection, notification).await?;
-        }
+    if move_payments(connection, &update.moves().collect::<Vec<_>>()).await?.is_empty() {
+        return Ok(Updated::Conflict);
     }
     if let Some(opened) = &update.opens {
-        insert_payment(connection, &opened.payment).await?;
-        insert_fact(connection, &opened.row).await?;
+        insert_payments(connection, [&opened.payment]).await?;
+        insert_facts(connection, [&opened.row]).await?;
     }
     match &update.origin {
         Origin::Plain => {}
@@ -111,6 +116,28 @@ async fn move_payment(connection: &mut SqliteConnection, update: &Update) -> sql
         Origin::Act(entry) => insert_entry(connection, entry).await?,
     }
     Ok(Updated::Applied)
+}
+
+/// Moves the payments that are where their updates expect them, each with what explains it, and returns those.
+async fn move_payments(connection: &mut SqliteConnection, updates: &[&Update]) -> sqlx::Result<HashSet<Uuid>> {
+    if updates.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let moved: HashSet<Uuid> = update_payments(connection, updates).await?.into_iter().collect();
+    let applied: Vec<&Update> =
+        updates.iter().copied().filter(|update| moved.contains(&update.payment.id.uuid())).collect();
+    if applied.is_empty() {
+        return Ok(moved);
+    }
+    insert_facts(connection, applied.iter().flat_map(|update| &update.rows)).await?;
+    if let Some(names) = columns::names(&applied)? {
+        insert_psp_references(connection, &names).await?;
+    }
+    for update in &applied {
+        insert_dead_letter(connection, update).await?;
+    }
+    announce(connection, &applied.iter().flat_map(|update| &update.notifications).collect::<Vec<_>>()).await?;
+    Ok(moved)
 }
 
 /// Whether a payment is where an update expects it.
@@ -127,99 +154,67 @@ async fn stands(connection: &mut SqliteConnection, update: &Update) -> sqlx::Res
     Ok(found.is_some())
 }
 
-/// Returns how many payments were moved: one or none.
-async fn update_payment(connection: &mut SqliteConnection, update: &Update) -> sqlx::Result<u64> {
-    let payment = &update.payment;
-    let id = payment.id.uuid();
-    let state: &str = payment.state.into();
-    let state_since_us = us(payment.state_since);
-    let goal: &str = payment.goal.into();
-    let head_hash = &payment.head_hash.0[..];
-    let lease_until_us = payment.lease_until.map(us);
-    let next_wake_at_us = payment.next_wake_at.map(us);
-    let failure = payment.failure.as_ref().map(json).transpose()?;
-    let next_action = payment.next_action.as_ref().map(json).transpose()?;
-    let updated_at_us = us(payment.updated_at);
-    let key_activity: Option<&str> = payment.key_use.map(|used| used.activity.into());
-    let key_since_us = payment.key_use.map(|used| us(used.since));
-    let doubt: Option<&str> = payment.doubt.map(Into::into);
-    let route = (!payment.route.is_empty()).then(|| json(&payment.route)).transpose()?;
-    let refunds = (!payment.refunds.is_empty()).then(|| json(&payment.refunds)).transpose()?;
-    let proposal = payment.proposal.as_ref().map(json).transpose()?;
-    let done = sqlx::query!(
-        "update payments set
-            state = ?, state_since_us = ?, goal = ?, seq = ?, head_hash = ?, fence = ?, lease_until_us = ?,
-            next_wake_at_us = ?, attempt = ?, claims = ?, operation = ?, psp_reference = ?,
-            amount_authorized_minor = ?, amount_to_capture_minor = ?, amount_captured_minor = ?,
-            amount_refunded_minor = ?, failure = ?, next_action = ?, updated_at_us = ?, psp = ?, payment_method = ?,
-            action_result = ?, amount_charged_back_minor = ?, key_activity = ?, key_since_us = ?, doubt = ?, route = ?,
-            refunds = ?, amount_refund_pending_minor = ?, proposal = ?
-        where id = ? and seq = ? and fence = ?",
-        state,
-        state_since_us,
-        goal,
-        payment.seq,
-        head_hash,
-        payment.fence,
-        lease_until_us,
-        next_wake_at_us,
-        payment.attempt,
-        payment.claims,
-        payment.operation,
-        payment.psp_reference,
-        payment.amount_authorized_minor,
-        payment.amount_to_capture_minor,
-        payment.amount_captured_minor,
-        payment.amount_refunded_minor,
-        failure,
-        next_action,
-        updated_at_us,
-        payment.psp,
-        payment.payment_method,
-        payment.action_result,
-        payment.amount_charged_back_minor,
-        key_activity,
-        key_since_us,
-        doubt,
-        route,
-        refunds,
-        payment.amount_refund_pending_minor,
-        proposal,
-        id,
-        update.expected_seq,
-        update.expected_fence
+/// Returns the payments that were moved.
+async fn update_payments(connection: &mut SqliteConnection, updates: &[&Update]) -> sqlx::Result<Vec<Uuid>> {
+    let moves = columns::moves(updates)?;
+    sqlx::query_scalar!(
+        r#"update payments set
+            state = value ->> 'state',
+            state_since_us = value ->> 'state_since_us',
+            goal = value ->> 'goal',
+            seq = value ->> 'seq',
+            head_hash = unhex(value ->> 'head_hash'),
+            fence = value ->> 'fence',
+            lease_until_us = value ->> 'lease_until_us',
+            next_wake_at_us = value ->> 'next_wake_at_us',
+            attempt = value ->> 'attempt',
+            claims = value ->> 'claims',
+            operation = value ->> 'operation',
+            psp_reference = value ->> 'psp_reference',
+            amount_authorized_minor = value ->> 'amount_authorized_minor',
+            amount_to_capture_minor = value ->> 'amount_to_capture_minor',
+            amount_captured_minor = value ->> 'amount_captured_minor',
+            amount_refunded_minor = value ->> 'amount_refunded_minor',
+            failure = value ->> 'failure',
+            next_action = value ->> 'next_action',
+            updated_at_us = value ->> 'updated_at_us',
+            psp = value ->> 'psp',
+            payment_method = value ->> 'payment_method',
+            action_result = value ->> 'action_result',
+            amount_charged_back_minor = value ->> 'amount_charged_back_minor',
+            key_activity = value ->> 'key_activity',
+            key_since_us = value ->> 'key_since_us',
+            doubt = value ->> 'doubt',
+            route = value ->> 'route',
+            refunds = value ->> 'refunds',
+            amount_refund_pending_minor = value ->> 'amount_refund_pending_minor',
+            proposal = value ->> 'proposal'
+        from jsonb_each(?)
+        where payments.id = unhex(value ->> 'id')
+            and payments.seq = value ->> 'expected_seq'
+            and payments.fence = value ->> 'expected_fence'
+        returning payments.id as "id: Uuid""#,
+        moves
     )
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected())
+    .fetch_all(connection)
+    .await
 }
 
-pub(crate) async fn insert_fact(connection: &mut SqliteConnection, row: &HistoryRow) -> sqlx::Result<()> {
-    let payment_id = row.payment_id.uuid();
-    let at_us = us(row.fact.at);
-    let event: &str = row.fact.event.into();
-    let from_state: Option<&str> = row.fact.from.map(Into::into);
-    let to_state: &str = row.fact.to.into();
-    let verdict: &str = row.fact.verdict.into();
-    let data = row.fact.data.to_string();
-    let payload_hash = row.fact.payload_hash.as_ref().map(|hash| &hash.0[..]);
-    let hash = &row.hash.0[..];
+pub(crate) async fn insert_facts<'a>(
+    connection: &mut SqliteConnection,
+    rows: impl IntoIterator<Item = &'a HistoryRow>,
+) -> sqlx::Result<()> {
+    let facts = columns::facts(rows)?;
     sqlx::query!(
         "insert into payment_history (
             payment_id, seq, at_us, event, actor, from_state, to_state, attempt, verdict, data, payload_hash, hash
-        ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        payment_id,
-        row.seq,
-        at_us,
-        event,
-        row.fact.actor,
-        from_state,
-        to_state,
-        row.fact.attempt,
-        verdict,
-        data,
-        payload_hash,
-        hash
+        )
+        select
+            unhex(value ->> 'payment_id'), value ->> 'seq', value ->> 'at_us', value ->> 'event', value ->> 'actor',
+            value ->> 'from_state', value ->> 'to_state', value ->> 'attempt', value ->> 'verdict', value ->> 'data',
+            unhex(value ->> 'payload_hash'), unhex(value ->> 'hash')
+        from jsonb_each(?)",
+        facts
     )
     .execute(connection)
     .await?;

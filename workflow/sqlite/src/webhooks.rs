@@ -148,18 +148,15 @@ async fn select_unmatched(
     .await
 }
 
-/// Keeps the PSP's name for a payment, when it is new.
-pub(crate) async fn insert_psp_reference(
-    connection: &mut SqliteConnection,
-    psp: &str,
-    psp_reference: &str,
-    payment_id: Uuid,
-) -> sqlx::Result<()> {
+/// Keeps the PSPs' names for payments, where they are new.
+pub(crate) async fn insert_psp_references(connection: &mut SqliteConnection, names: &str) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into psp_references (psp, psp_reference, payment_id) values (?, ?, ?) on conflict do nothing",
-        psp,
-        psp_reference,
-        payment_id
+        "insert into psp_references (psp, psp_reference, payment_id)
+        select value ->> 'psp', value ->> 'psp_reference', unhex(value ->> 'payment_id')
+        from jsonb_each(?)
+        where true
+        on conflict do nothing",
+        names
     )
     .execute(connection)
     .await?;

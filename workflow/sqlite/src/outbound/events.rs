@@ -10,33 +10,50 @@ use workflow::port::row::outbound::{AttemptColumns, DeliveryColumns};
 use workflow::port::store::{StoreError, Updated};
 
 use crate::SqliteStore;
-use crate::columns::us;
+use crate::columns::{self, us};
 use crate::connect::within;
 use crate::error::store_error;
 use crate::start::{insert_request, select_request};
 
-/// Writes an event, if any endpoint of its merchant wants to hear of it, and its way to each of those.
-pub(crate) async fn announce(connection: &mut SqliteConnection, notification: &Notification) -> sqlx::Result<()> {
-    let endpoints = select_listening(connection, notification).await?;
-    if endpoints.is_empty() {
+/// Writes each event that any endpoint of its merchant wants to hear of, and its way to each of those.
+pub(crate) async fn announce(connection: &mut SqliteConnection, notifications: &[&Notification]) -> sqlx::Result<()> {
+    if notifications.is_empty() {
         return Ok(());
     }
-    insert_event(connection, notification).await?;
-    for endpoint_id in endpoints {
-        insert_delivery(connection, notification, endpoint_id).await?;
+    let listening = select_listening(connection, notifications).await?;
+    for notification in notifications {
+        let endpoints = listening.iter().filter(|wanted| wanted.event_id == notification.id.uuid());
+        for (number, wanted) in endpoints.enumerate() {
+            if number == 0 {
+                insert_event(connection, notification).await?;
+            }
+            insert_delivery(connection, notification, wanted.endpoint_id).await?;
+        }
     }
     Ok(())
 }
 
-async fn select_listening(connection: &mut SqliteConnection, notification: &Notification) -> sqlx::Result<Vec<Uuid>> {
-    let merchant_id = notification.merchant_id.uuid();
-    let event_type: &str = notification.event_type.into();
-    sqlx::query_scalar!(
-        r#"select id as "id: Uuid" from webhook_endpoints
-        where merchant_id = ? and disabled_at_us is null
-            and (events is null or exists (select 1 from json_each(events) where value = ?))"#,
-        merchant_id,
-        event_type
+/// An event, and an endpoint that wants to hear of it.
+struct Wanted {
+    event_id: Uuid,
+    endpoint_id: Uuid,
+}
+
+async fn select_listening(
+    connection: &mut SqliteConnection,
+    notifications: &[&Notification],
+) -> sqlx::Result<Vec<Wanted>> {
+    let audiences = columns::audiences(notifications)?;
+    sqlx::query_as!(
+        Wanted,
+        r#"select unhex(told.value ->> 'event_id') as "event_id!: Uuid", listener.id as "endpoint_id!: Uuid"
+        from jsonb_each(?) as told
+        join webhook_endpoints as listener on listener.merchant_id = unhex(told.value ->> 'merchant_id')
+        where listener.disabled_at_us is null and (
+            listener.events is null
+            or exists (select 1 from json_each(listener.events) as chosen where chosen.value = told.value ->> 'event_type')
+        )"#,
+        audiences
     )
     .fetch_all(connection)
     .await
