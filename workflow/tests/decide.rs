@@ -361,12 +361,12 @@ fn whatever_happens_the_invariants_hold() {
 fn check_split(payment: &Payment, rows: &[HistoryRow]) -> Result<(), TestCaseError> {
     let proposed = payment.proposal.as_ref().map_or(i64::MAX, |proposal| proposal.seq);
     for (first, rest) in [rows.len() / 2, rows.len()].map(|at| rows.split_at(at)) {
-        let mut prefix = Prefix::default().followed_by(payment.id, first).unwrap();
+        let mut prefix = Prefix::default().followed_by(payment.id, first).expect("it is what was written");
         if prefix.seq >= proposed {
             continue;
         }
-        let told = serde_json::to_string(&prefix.told).unwrap();
-        prefix.told = serde_json::from_str(&told).unwrap();
+        let told = serde_json::to_string(&prefix.told).expect("it becomes JSON");
+        prefix.told = serde_json::from_str(&told).expect("it was JSON");
         prop_assert_eq!(history::verify_after(prefix, payment, rest), Ok(()));
     }
     Ok(())
