@@ -44,12 +44,14 @@ pub struct Span {
 impl Collector {
     /// Starts one on a free port.
     pub async fn start() -> Self {
+        Self::slow(Duration::ZERO).await
+    }
+
+    /// Starts one that takes so long to answer.
+    pub async fn slow(delay: Duration) -> Self {
         let server = MockServer::start().await;
-        Mock::given(method("POST"))
-            .and(path("/v1/traces"))
-            .respond_with(ResponseTemplate::new(200))
-            .mount(&server)
-            .await;
+        let answer = ResponseTemplate::new(200).set_delay(delay);
+        Mock::given(method("POST")).and(path("/v1/traces")).respond_with(answer).mount(&server).await;
         Self(server)
     }
 

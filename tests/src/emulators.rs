@@ -38,10 +38,11 @@ pub struct Refused {
     pub body: String,
 }
 
-/// A name that no other test has: all share the emulators.
+/// A name that no other test has: all share the emulators. Of letters: digits would by chance look like a card number.
 #[must_use]
 pub fn unique(name: &str) -> String {
-    format!("{name}-{:016x}", rand::random::<u64>())
+    let letters: String = rand::random::<[u8; 16]>().map(|byte| char::from(b'a' + byte % 26)).iter().collect();
+    format!("{name}-{letters}")
 }
 
 impl Emulator {

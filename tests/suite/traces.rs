@@ -1,9 +1,11 @@
 //! A payment's trace, as a collector of somebody else's protocol sees it.
 
+use std::time::Instant;
+
 use fincore_tests::collector::{Collector, Span};
 use fincore_tests::database::TestDatabase;
 use fincore_tests::emulators::Emulator;
-use fincore_tests::site::{Plan, Site, Webhooks, Workers};
+use fincore_tests::site::{PATIENCE, Plan, Site, Webhooks, Workers};
 use serde_json::{Value, json};
 use workflow::definition::State;
 use workflow::ids::PaymentId;
@@ -111,6 +113,24 @@ async fn one_trace_follows_a_payment_through_the_queue_and_a_lambda_function() {
     let (Some(database), Some(emulator)) = (TestDatabase::postgres().await, Emulator::ministack()) else { return };
     let (traces, spans) = traced(&database, Workers::Lambda, Some(emulator)).await;
     tell_the_whole_way(&traces, &spans, "fincore-lambda");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_is_slow_holds_up_no_invocation() {
+    let (Some(database), Some(emulator)) = (TestDatabase::postgres().await, Emulator::ministack()) else { return };
+    let (slow, collector) = (PATIENCE, Collector::slow(PATIENCE).await);
+    let plan = Plan { env: collector.env(), ..plan(Workers::Lambda, Some(emulator), Webhooks::Sent) };
+    let site = Site::build(&database, plan).await;
+    let running = site.start();
+    let id = site.charge_with("pm_card_visa").await;
+    assert_eq!(site.until_ended(&[id]).await[0].state, State::Succeeded);
+    let begun = Instant::now();
+    while !site.log().await.contains("the collector of traces is slow") {
+        assert!(begun.elapsed() < slow, "nobody noticed, or everybody waited for it");
+        let swept = site.lambda.as_ref().unwrap().invoke(json!({"source": "aws.scheduler"})).await;
+        assert!(!swept.failed, "{swept:?}");
+    }
+    drop(running);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,7 @@ pub(crate) const PROFILE: &str = "lambda";
 pub(crate) const BOOTSTRAP: &str = "bootstrap";
 /// The other program, its package and its profile.
 const PROGRAM: &str = "fincore";
-const RELEASE: &str = "release";
+const DIST: &str = "dist";
 
 /// Anybody may read and start it.
 const MODE: u32 = 0o755;
@@ -96,7 +96,7 @@ async fn function(target: &str) -> Result<PathBuf> {
 }
 
 async fn program(target: &str) -> Result<()> {
-    let built = built(PROGRAM, PROGRAM, RELEASE, target).await?;
+    let built = built(PROGRAM, PROGRAM, DIST, target).await?;
     let name = name(PROGRAM, target, "");
     let contents = tempfile::tempdir().context("no temporary folder")?;
     let inside = contents.path().join(&name);
