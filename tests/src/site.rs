@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use workflow::definition;
 use workflow::ids::PaymentId;
 use workflow::payment::Payment;
-use workflow::port::store::Store;
+use workflow::port::store::{Store, StoreError};
 use workflow::timeline;
 
 use crate::conduct::{self, Conduct};
@@ -316,7 +316,14 @@ impl Site {
     pub async fn until_ended(&self, ids: &[PaymentId]) -> Vec<Payment> {
         let begun = Instant::now();
         loop {
-            let loaded = self.store.load(ids).await.expect("the store answers");
+            let loaded = match self.store.load(ids).await {
+                // A test that cuts connections cuts ours too; the next read gets another one.
+                Err(StoreError::Unavailable(_)) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                loaded => loaded.expect("the store answers"),
+            };
             let payments: Vec<Payment> = loaded.into_iter().map(|payment| payment.expect("it was accepted")).collect();
             let is_open = |payment: &&Payment| {
                 !definition::has_ended(payment.state) && payment.state != definition::State::InReview
