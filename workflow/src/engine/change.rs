@@ -1,7 +1,5 @@
 //! A change as the engine writes it, and what is said of it once it is written.
 
-use std::sync::Arc;
-
 use crate::decide::{ReviewReason, Step};
 use crate::definition::{EventKind, State, has_ended};
 use crate::ids::PaymentId;
@@ -14,7 +12,7 @@ use crate::trace::TraceContext;
 
 /// A payment and the steps it takes from there.
 pub(super) struct Change {
-    pub(super) before: Arc<Payment>,
+    pub(super) before: Payment,
     pub(super) steps: Vec<Step>,
     pub(super) notifications: Vec<Notification>,
 }
@@ -26,9 +24,9 @@ impl Change {
     }
 
     /// The payment, if this change ends it.
-    pub(super) fn ended(&self) -> Option<Arc<Payment>> {
+    pub(super) fn ended(&self) -> Option<Payment> {
         let payment = &self.steps.last()?.payment;
-        (has_ended(payment.state) && !has_ended(self.before.state)).then(|| Arc::clone(payment))
+        (has_ended(payment.state) && !has_ended(self.before.state)).then(|| payment.clone())
     }
 
     pub(super) fn followed(&self) -> Option<Followed> {

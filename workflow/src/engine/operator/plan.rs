@@ -2,8 +2,6 @@
 //!
 //! Not here: deciding it; a plan is made of a step that was decided like any other.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -42,13 +40,13 @@ pub struct Plan {
     pub approval: Option<Box<Plan>>,
     /// The payment as it stands.
     #[serde(skip)]
-    pub before: Arc<Payment>,
+    pub before: Payment,
     /// The payment as the act would leave it.
     #[serde(skip)]
-    pub after: Arc<Payment>,
+    pub after: Payment,
     /// The refund that would begin.
     #[serde(skip)]
-    pub refund: Option<Arc<Payment>>,
+    pub refund: Option<Payment>,
     /// What a redrive would mean now.
     #[serde(skip)]
     pub redriving: Redriving,
@@ -68,9 +66,9 @@ pub struct MoneyEffect {
 impl Plan {
     pub(super) fn of(
         act: ActKind,
-        before: Arc<Payment>,
+        before: Payment,
         step: Step,
-        refund: Option<Arc<Payment>>,
+        refund: Option<Payment>,
         redriving: Redriving,
         next: NextStep,
     ) -> Self {
@@ -86,7 +84,7 @@ impl Plan {
             from: before.state,
             to: after.state,
             next,
-            effect: effect(act, &before, &after, refund.as_deref(), &money),
+            effect: effect(act, &before, &after, refund.as_ref(), &money),
             money,
             settle_first,
             expires_at: after.proposal.as_ref().filter(|_| act.takes_two()).map(|proposal| proposal.expires_at),
