@@ -161,11 +161,12 @@ fn psps_among(sandboxes: &[(&str, &Sandbox)], clock: &Arc<TestClock>, others: &A
     Arc::new(Psps::new(sandboxes.iter().map(account).collect()))
 }
 
-/// A sandbox whose webhooks are delivered by the test.
+/// A sandbox whose webhooks are delivered by the test, and where cards answer when the test says so.
 pub async fn sandbox() -> Arc<Sandbox> {
     let config = sandbox::Config {
         secret_key: SECRET_KEY.to_owned(),
         webhook_secret: WEBHOOK_SECRET.to_owned(),
+        processing_delay: Duration::from_hours(1),
         ..sandbox::Config::default()
     };
     let sandbox = Sandbox::start(config).await.expect("a loopback port is free");

@@ -16,6 +16,8 @@ use workflow_aws::sfn::{GRACE, Keeping};
 use super::{BY_DATABASE, BY_STEP_FUNCTIONS, IMPATIENCE_S, timed, who};
 
 const WEBHOOK: Duration = Duration::from_mins(30);
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Longer than the pause before an execution is looked at.
 const A_LOOK: Duration = Duration::from_secs(61);
 
@@ -75,14 +77,18 @@ crate::on_each_store! {
         // The one is seen to by a sweep, and Step Functions is told of it when it comes to rest.
         stage.skip(GRACE).await;
         until(&stage, goes_on, State::AwaitingWebhook).await;
+        stage.sandbox().settle_processing();
         stage.skip(WEBHOOK).await;
         until(&stage, goes_on, State::Succeeded).await;
         assert_eq!(who(&stage, goes_on, EventKind::DeadlinePassed).await, [BY_STEP_FUNCTIONS]);
         stage.machine.until_followed(&stage.payment(goes_on).await).await;
-        // Of the other nobody has told it, so that time was still the database's.
-        while stage.payment(waits).await.state != State::Succeeded {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        // Of the other nobody has told it, so that time was still the database's; there is no execution to look at.
+        let succeeded = async {
+            while stage.payment(waits).await.state != State::Succeeded {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, succeeded).await.expect("a sweep sees to it");
         assert_eq!(who(&stage, waits, EventKind::DeadlinePassed).await, [BY_DATABASE]);
         stage.close().await;
         world.finish().await;
