@@ -21,6 +21,8 @@ mod stream;
 mod webhook_endpoints;
 mod webhooks;
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Path};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -109,7 +111,7 @@ async fn named(kind: Kind, parts: &mut Parts, app: &App) -> Result<PaymentId, Pr
 }
 
 /// A client's own payment.
-async fn owned<S>(app: &App, client: Client<S>, id: PaymentId) -> Result<Payment, Problem> {
+async fn owned<S>(app: &App, client: Client<S>, id: PaymentId) -> Result<Arc<Payment>, Problem> {
     let payment = app.engine.load(id).await?;
     payment.filter(|payment| payment.merchant_id == client.merchant_id).ok_or_else(|| Problem::not_found(id.kind()))
 }

@@ -5,6 +5,7 @@
 pub mod outbound;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -195,7 +196,7 @@ pub fn update(before: &Payment, change: impl FnOnce(&mut Payment)) -> Update {
         expected_seq: before.seq,
         expected_fence: before.fence,
         learned_reference: after.psp_reference.clone().filter(|_| before.psp_reference.is_none()),
-        payment: after,
+        payment: Arc::new(after),
         rows: vec![row],
         origin: Origin::Plain,
         dead_letter: None,
@@ -263,7 +264,7 @@ pub fn by(operator: &str) -> By {
 ///
 /// # Panics
 /// When that is refused.
-pub async fn redriven(engine: &Engine, id: PaymentId, decided: Decided) -> Payment {
+pub async fn redriven(engine: &Engine, id: PaymentId, decided: Decided) -> Arc<Payment> {
     match engine.perform(id, &Act::Redrive(decided), &by("ada")).await.expect("the store answers") {
         Performed::Done(done) => done.payment,
         Performed::Refused(refusal) => panic!("refused: {refusal:?}"),

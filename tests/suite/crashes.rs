@@ -186,7 +186,7 @@ crate::on_each_store! {
         assert_eq!(world.payment(id).await.state, State::Succeeded);
         // It makes its calls all the same, under the same keys, and reports.
         for operation in [Operation::Register, Operation::Authorize] {
-            let mut payment = slow.payment.clone();
+            let mut payment = workflow::payment::Payment::clone(&slow.payment);
             payment.psp_reference = world.payment(id).await.psp_reference;
             world.call(operation, &payment, &slow.key).await;
         }

@@ -149,7 +149,7 @@ fincore_tests::on_each_database! {
         let Planned::Would(plan) = world.engine.plan(disagrees, &Act::Redrive(Decided::Yes), &ada).await.unwrap() else {
             panic!("it is refused");
         };
-        assert_eq!((&plan.before, plan.after.state), (&before, State::Reconciling));
+        assert_eq!((&*plan.before, plan.after.state), (&before, State::Reconciling));
         let refused = world.engine.perform(disagrees, &Act::Redrive(Decided::No), &ada).await.unwrap();
         assert!(matches!(refused, Performed::Refused(refusal) if refusal.is_undecided && refusal.why.contains("void or refund")));
         assert_eq!(world.payment(disagrees).await, before, "neither plan nor refusal changed anything");

@@ -98,7 +98,7 @@ crate::on_each_store! {
         let Planned::Would(plan) = world.engine.plan(id, &Act::Cancel, &build::by("ada")).await.unwrap() else { panic!() };
         assert_eq!((plan.from, plan.to, plan.act), (State::Authorized, State::Canceling, ActKind::Cancel));
         assert_eq!(plan.effect, "12.00 EUR that are reserved are released at the PSP");
-        assert_eq!(done(&world, id, &Act::Cancel, "ada").await.payment, Payment { head_hash: world.payment(id).await.head_hash, ..plan.after.clone() });
+        assert_eq!(done(&world, id, &Act::Cancel, "ada").await.payment, Payment { head_hash: world.payment(id).await.head_hash, ..Payment::clone(&plan.after) }.into());
         world.work().await;
         assert_eq!(world.payment(id).await.state, State::Canceled, "{}", world.ledger(id).await);
         assert!(refused(&world, id, &Act::Cancel, "ada").await.contains("already canceled"));
@@ -110,7 +110,7 @@ crate::on_each_store! {
         for _ in 0..2 {
             let before = world.payment(id).await;
             let after = done(&world, id, &Act::Note, "ada").await.payment;
-            assert_eq!(after, Payment { seq: before.seq + 1, head_hash: after.head_hash, updated_at: after.updated_at, ..before });
+            assert_eq!(after, Payment { seq: before.seq + 1, head_hash: after.head_hash, updated_at: after.updated_at, ..before }.into());
             world.work().await;
         }
         let mut by = build::by("ada");
@@ -139,7 +139,7 @@ crate::on_each_store! {
             assert!(!plan.effect.is_empty() && !plan.next.what.is_empty());
             let after = done(&world, id, &act, "ada").await.payment;
             assert_eq!((after.state, after.goal, after.next_wake_at, after.seq), (plan.after.state, plan.after.goal, plan.after.next_wake_at, plan.after.seq), "{act:?}");
-            assert_eq!(world.payment(id).await, after);
+            assert_eq!(world.payment(id).await, *after);
         }
         let unknown = build::payment_id(77);
         assert!(world.engine.plan(unknown, &Act::Retry, &build::by("ada")).await.is_err());

@@ -21,7 +21,7 @@ async fn statements_of_many_callers_never_meet_on_a_shared_connection() {
         tokio::spawn(async move {
             for round in 0..25 {
                 let new = build::new_payment(build::payment(1 + caller * 100 + round));
-                let payment = new.payment.clone();
+                let payment = workflow::payment::Payment::clone(&new.payment);
                 assert_eq!(store.start(std::slice::from_ref(&new)).await.unwrap(), [Started::Created]);
                 assert_eq!(store.load(&[payment.id]).await.unwrap(), [Some(payment.clone())]);
                 assert_eq!(store.history(payment.id).await.unwrap().len(), 1);

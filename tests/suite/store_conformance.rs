@@ -30,7 +30,7 @@ async fn started(store: &Arc<dyn Store>, payments: impl IntoIterator<Item = Paym
     let batch: Vec<NewPayment> = payments.into_iter().map(build::new_payment).collect();
     let created = store.start(&batch).await.unwrap();
     assert_eq!(created, vec![Started::Created; batch.len()]);
-    batch.into_iter().map(|new| new.payment).collect()
+    batch.into_iter().map(|new| Arc::unwrap_or_clone(new.payment)).collect()
 }
 
 /// Stores one payment of this number.
@@ -41,7 +41,7 @@ pub(super) async fn one(store: &Arc<dyn Store>, number: u64) -> Payment {
 /// Stores an update that has to be applied, and returns the payment afterwards.
 async fn apply(store: &Arc<dyn Store>, update: Update) -> Payment {
     assert_eq!(store.update(std::slice::from_ref(&update)).await.unwrap(), [Updated::Applied]);
-    update.payment
+    Arc::unwrap_or_clone(update.payment)
 }
 
 /// The payment as it is stored, whose history has to be intact.

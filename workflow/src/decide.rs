@@ -6,6 +6,8 @@ mod absorb;
 mod guards;
 mod review;
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -56,8 +58,8 @@ pub enum Decision {
 /// A payment one history row later.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// The payment after the event.
-    pub payment: Payment,
+    /// The payment after the event. Shared: it does not change any more, and many hands get it.
+    pub payment: Arc<Payment>,
     /// The row that tells of it.
     pub row: HistoryRow,
     /// Set when the event sent the payment to a person.
@@ -139,7 +141,7 @@ pub fn start(mut payment: Payment, actor: &Actor) -> Step {
     payment.seq = 1;
     let row = HistoryRow::chained(payment.id, payment.seq, fact, payment.head_hash);
     payment.head_hash = row.hash;
-    Step { payment, row, dead_letter: None }
+    Step { payment: Arc::new(payment), row, dead_letter: None }
 }
 
 /// Records an event that came too late to matter: the payment has moved on, or another worker has it.
@@ -182,7 +184,7 @@ fn record(
     after.updated_at = now;
     let row = HistoryRow::chained(after.id, after.seq, fact, before.head_hash);
     after.head_hash = row.hash;
-    Step { payment: after, row, dead_letter }
+    Step { payment: Arc::new(after), row, dead_letter }
 }
 
 /// The event's fields as they enter history.

@@ -211,8 +211,8 @@ impl Engine {
     ///
     /// # Errors
     /// The store did not answer.
-    pub async fn load(&self, id: PaymentId) -> Result<Option<Payment>, EngineError> {
-        Ok(self.loads.commit(id).await?)
+    pub async fn load(&self, id: PaymentId) -> Result<Option<Arc<Payment>>, EngineError> {
+        Ok(self.loads.commit(id).await?.map(Arc::new))
     }
 
     fn decide(&self, payment: &Payment, occurrence: &Occurrence, now: Timestamp) -> Result<Decision, EngineError> {
@@ -221,14 +221,14 @@ impl Engine {
 
     /// Writes one step or two from `before` on, and afterwards says what follows. When that changes how a refund's money
     /// counts, its charge is moved in the same transaction.
-    async fn write(&self, before: &Payment, steps: Vec<Step>, origin: Origin) -> Result<Updated, EngineError> {
-        let Some(after) = steps.last().map(|step| step.payment.clone()) else { return Ok(Updated::Applied) };
+    async fn write(&self, before: &Arc<Payment>, steps: Vec<Step>, origin: Origin) -> Result<Updated, EngineError> {
+        let Some(after) = steps.last().map(|step| Arc::clone(&step.payment)) else { return Ok(Updated::Applied) };
         // On the heap, both: whoever moves a payment would carry them along.
         let with = match &after.refund_of {
             Some(of) => Box::pin(self.settled_with(of, before, &after)).await?,
             None => None,
         };
-        Box::pin(self.write_with(self.change(before.clone(), steps), with, None, origin)).await
+        Box::pin(self.write_with(self.change(Arc::clone(before), steps), with, None, origin)).await
     }
 
     /// Writes changes that belong together, and perhaps a refund that begins with them: all or nothing.
@@ -245,7 +245,7 @@ impl Engine {
         let moved: Vec<Moved> = changes().filter_map(Change::moved).collect();
         let mut followed: Vec<Followed> = changes().filter_map(Change::followed).collect();
         followed.extend(opens.as_ref().map(|step| following(None, &step.payment)));
-        let ended: Vec<Payment> = changes().filter_map(Change::ended).collect();
+        let ended: Vec<Arc<Payment>> = changes().filter_map(Change::ended).collect();
         let is_told = changes().any(|change| !change.notifications.is_empty());
         let Some(update) = change.into_update(origin) else { return Ok(Updated::Applied) };
         let update = Update {
@@ -263,7 +263,7 @@ impl Engine {
                 self.tell_outbound();
             }
             followed.into_iter().for_each(|followed| self.timeouts.follow(followed));
-            ended.iter().for_each(trace::ended);
+            ended.iter().for_each(|payment| trace::ended(payment));
             for moved in moved {
                 self.moves.announce(moved).await;
             }
@@ -298,7 +298,7 @@ impl Engine {
     }
 
     /// Steps from `before` on, with what the merchant is told of them.
-    fn change(&self, before: Payment, steps: Vec<Step>) -> Change {
+    fn change(&self, before: Arc<Payment>, steps: Vec<Step>) -> Change {
         let befores = std::iter::once(&before).chain(steps.iter().map(|step| &step.payment));
         let told = befores.zip(&steps);
         let notifications =
@@ -307,14 +307,14 @@ impl Engine {
     }
 
     /// Tells the queue about a payment that is due. The row is committed, so a queue that is down costs only time.
-    fn tell_if_due(&self, payment: &Payment) {
+    fn tell_if_due(&self, payment: &Arc<Payment>) {
         if payment.is_leased() || !payment.is_due(self.clock.now()) {
             return;
         }
         let wake = Wake {
             payment_id: payment.id,
             seq: payment.seq,
-            snapshot: Some(Box::new(payment.clone())),
+            snapshot: Some(Arc::clone(payment)),
             trace: TraceContext::current(),
             task: None,
         };

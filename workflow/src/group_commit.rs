@@ -34,7 +34,8 @@ type Committed<R> = Result<R, Arc<StoreError>>;
 type Commit<R> = Pin<Box<dyn Future<Output = Result<Vec<R>, StoreError>> + Send>>;
 
 struct Waiting<T, R> {
-    element: T,
+    /// On the heap: it is handed on several times before the batch is made.
+    element: Box<T>,
     answer: oneshot::Sender<Committed<R>>,
 }
 
@@ -55,10 +56,13 @@ impl<T: Clone + Send + Sync + 'static, R: Send + 'static> Lane<T, R> {
     ///
     /// # Errors
     /// The batch was not committed; the error is shared by all that were in it.
-    pub async fn commit(&self, element: T) -> Committed<R> {
+    pub fn commit(&self, element: T) -> impl Future<Output = Committed<R>> + Send {
         let (answer, answered) = oneshot::channel();
-        self.door.send(Waiting { element, answer }).await.map_err(|_closed| gone())?;
-        answered.await.map_err(|_dropped| gone())?
+        let waiting = Waiting { element: Box::new(element), answer };
+        async move {
+            self.door.send(waiting).await.map_err(|_closed| gone())?;
+            answered.await.map_err(|_dropped| gone())?
+        }
     }
 }
 
@@ -74,9 +78,9 @@ async fn run<T: Clone + Send + Sync + 'static, R: Send + 'static>(
     let apart = Arc::new(Semaphore::new(MAX_APART));
     let mut waiting = Vec::with_capacity(MAX_BATCH);
     while queue.recv_many(&mut waiting, MAX_BATCH).await > 0 {
-        let (elements, answers): (Vec<T>, Vec<_>) =
+        let (elements, answers): (Vec<Box<T>>, Vec<_>) =
             waiting.drain(..).map(|waiting| (waiting.element, waiting.answer)).unzip();
-        let elements: Arc<[T]> = elements.into();
+        let elements: Arc<[T]> = elements.into_iter().map(|element| *element).collect();
         let size = u32::try_from(elements.len()).unwrap_or(u32::MAX);
         metrics::histogram!("fincore_group_commit_size", "lane" => name).record(size);
         let began = Instant::now();

@@ -74,7 +74,7 @@ impl WaitingRoom {
     /// Waits until the payment has ended, or stays where it is until a person acts, and returns it as it then stands:
     /// at the latest after `at_most`, or when the process stops. None when there is no place, or when it cannot be read in the
     /// end.
-    pub async fn wait(&self, id: PaymentId, at_most: Duration) -> Option<Payment> {
+    pub async fn wait(&self, id: PaymentId, at_most: Duration) -> Option<Arc<Payment>> {
         let _place = self.places.try_acquire().ok()?;
         let mut watch = Watch::of(id, &self.watched);
         let time_is_up = tokio::time::sleep(at_most);

@@ -1,6 +1,8 @@
 //! Random stories of a charge and its refunds: whatever becomes of them, in whatever order, the charge counts exactly
 //! their money, and never gives back more than it took.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +22,7 @@ const CAPTURED: i64 = 1_000;
 
 /// A payment with its history.
 struct Told {
-    payment: Payment,
+    payment: Arc<Payment>,
     rows: Vec<HistoryRow>,
 }
 

@@ -42,7 +42,7 @@ crate::on_each_store! {
         assert_eq!((approval.to, approval.money.len()), (State::Succeeded, 1), "reserved it was, captured it will be");
         assert!(approval.effect.contains("captured 0.00 EUR → 12.00 EUR"), "{}", approval.effect);
 
-        let proposal = done(&world, id, &act, "ada").await.payment.proposal.unwrap().seq;
+        let proposal = done(&world, id, &act, "ada").await.payment.proposal.clone().unwrap().seq;
         let explained = world.engine.explain(id).await.unwrap();
         assert!(explained.waits_for.starts_with("A second operator, not ada"), "{}", explained.waits_for);
         let approve = Act::Approve { proposal };
@@ -51,7 +51,7 @@ crate::on_each_store! {
         }
         assert!(refused(&world, id, &Act::Approve { proposal: proposal - 1 }, "grace").await.contains("waits no longer"));
         let payment = done(&world, id, &approve, "grace").await.payment;
-        assert_eq!((payment.state, payment.amount_captured_minor, payment.proposal), (State::Succeeded, 1_200, None));
+        assert_eq!((payment.state, payment.amount_captured_minor, &payment.proposal), (State::Succeeded, 1_200, &None));
         assert!(refused(&world, id, &approve, "grace").await.contains("waits no longer"));
 
         let rows = world.store.history(id).await.unwrap();
@@ -75,7 +75,7 @@ crate::on_each_store! {
         for (outcome, end) in [(Outcome::Failed, State::Failed), (Outcome::Canceled, State::Canceled)] {
             let id = in_review(&world).await;
             let act = Act::Propose(Proposed::Resolution(resolution(outcome)));
-            let proposal = done(&world, id, &act, "ada").await.payment.proposal.unwrap().seq;
+            let proposal = done(&world, id, &act, "ada").await.payment.proposal.clone().unwrap().seq;
             let payment = done(&world, id, &Act::Approve { proposal }, "grace").await.payment;
             assert_eq!((payment.state, payment.next_wake_at), (end, None));
             assert_eq!(payment.failure.is_some(), end == State::Failed);
@@ -91,7 +91,7 @@ crate::on_each_store! {
     async fn a_proposal_does_not_outlive_what_was_looked_at(world: World) {
         let id = in_review(&world).await;
         let propose = Act::Propose(Proposed::Resolution(resolution(Outcome::Failed)));
-        let proposed = async || done(&world, id, &propose, "ada").await.payment.proposal.unwrap().seq;
+        let proposed = async || done(&world, id, &propose, "ada").await.payment.proposal.clone().unwrap().seq;
 
         // A note changes nothing that was looked at; a second proposal has to wait.
         let first = proposed().await;
@@ -118,10 +118,10 @@ crate::on_each_store! {
 
         // Time passes.
         let id = in_review(&world).await;
-        let fourth = done(&world, id, &propose, "ada").await.payment.proposal.unwrap().seq;
+        let fourth = done(&world, id, &propose, "ada").await.payment.proposal.clone().unwrap().seq;
         world.clock.skip(Duration::try_from(PROPOSAL_HOLDS_FOR).unwrap());
         assert!(refused(&world, id, &Act::Approve { proposal: fourth }, "grace").await.contains("has expired"));
-        let fifth = done(&world, id, &propose, "grace").await.payment.proposal.unwrap();
+        let fifth = done(&world, id, &propose, "grace").await.payment.proposal.clone().unwrap();
         assert_eq!(fifth.by, "grace", "an expired proposal is in nobody's way");
         assert_eq!(done(&world, id, &Act::Approve { proposal: fifth.seq }, "ada").await.payment.state, State::Failed);
         world.finish().await;
@@ -135,7 +135,7 @@ crate::on_each_store! {
             (id, Proposed::Resolution(resolution(Outcome::Failed))),
             (charge, Proposed::Refund { amount_minor: 1_200, refund_reason: None }),
         ] {
-            let proposal = done(&world, id, &Act::Propose(what), "ada").await.payment.proposal.unwrap().seq;
+            let proposal = done(&world, id, &Act::Propose(what), "ada").await.payment.proposal.clone().unwrap().seq;
             let (approve, grace, linus) = (Act::Approve { proposal }, build::by("grace"), build::by("linus"));
             let (first, second) = tokio::join!(world.engine.perform(id, &approve, &grace), world.engine.perform(id, &approve, &linus));
             let is_done = |performed: &Performed| matches!(performed, Performed::Done(_));
@@ -157,7 +157,7 @@ crate::on_each_store! {
         for amount_minor in [0, -1, 1_201] {
             assert!(refused(&world, id, &refund(amount_minor), "ada").await.contains("not so much is left"));
         }
-        let proposal = done(&world, id, &refund(500), "ada").await.payment.proposal.unwrap().seq;
+        let proposal = done(&world, id, &refund(500), "ada").await.payment.proposal.clone().unwrap().seq;
         assert!(refused(&world, id, &Act::Approve { proposal }, "ada").await.contains("second person"));
         assert_eq!(world.payment(id).await.amount_refund_pending_minor, 0, "nothing moves on one person's word");
         let Planned::Would(plan) = world.engine.plan(id, &Act::Approve { proposal }, &build::by("grace")).await.unwrap() else { panic!() };
@@ -173,7 +173,7 @@ crate::on_each_store! {
         assert_eq!(world.payment(id).await.amount_refunded_minor, 500);
 
         // The client was quicker: what was looked at is no longer so.
-        let proposal = done(&world, id, &refund(700), "ada").await.payment.proposal.unwrap().seq;
+        let proposal = done(&world, id, &refund(700), "ada").await.payment.proposal.clone().unwrap().seq;
         posts(&world, &format!("/v1/charges/{id}/refunds"), &json!({"amount": 600})).await;
         assert!(refused(&world, id, &Act::Approve { proposal }, "grace").await.contains("waits no longer"));
         world.work().await;
@@ -199,7 +199,7 @@ crate::on_each_store! {
             let canceled = Act::Propose(Proposed::Resolution(resolution(Outcome::Canceled)));
             assert!(refused(&world, refund, &canceled, "ada").await.contains("cannot be taken back"));
             let propose = Act::Propose(Proposed::Resolution(resolution(outcome)));
-            let proposal = done(&world, refund, &propose, "ada").await.payment.proposal.unwrap().seq;
+            let proposal = done(&world, refund, &propose, "ada").await.payment.proposal.clone().unwrap().seq;
             done(&world, refund, &Act::Approve { proposal }, "grace").await;
             let charge = world.payment(id).await;
             assert_eq!((charge.amount_refunded_minor, charge.amount_refund_pending_minor), (400, 0));

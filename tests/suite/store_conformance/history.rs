@@ -1,5 +1,7 @@
 //! History: complete, in order, and never changed.
 
+use std::sync::Arc;
+
 use super::{apply, one};
 use fincore_tests::build;
 
@@ -8,7 +10,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let store = database.store().await;
         let new = build::new_payment(build::payment(1));
         store.start(std::slice::from_ref(&new)).await.unwrap();
-        let (mut payment, mut rows) = (new.payment, vec![new.row]);
+        let (mut payment, mut rows) = (Arc::unwrap_or_clone(new.payment), vec![new.row]);
         for _ in 0..12 {
             let update = build::update(&payment, |_| {});
             rows.extend(update.rows.iter().cloned());

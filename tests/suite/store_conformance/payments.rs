@@ -16,7 +16,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let batch = [plain.clone(), full.clone()];
         assert_eq!(store.start(&batch).await.unwrap(), [Started::Created, Started::Created]);
         for new in [plain, full] {
-            assert_eq!(stored(&store, &new.payment).await, new.payment);
+            assert_eq!(stored(&store, &new.payment).await, *new.payment);
             assert_eq!(store.history(new.payment.id).await.unwrap(), [new.row]);
             assert_eq!(store.request(&new.request.scope).await.unwrap(), Some(new.request));
         }
@@ -83,7 +83,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let results = store.start(&[again.clone(), fresh.clone()]).await.unwrap();
         assert_eq!(results, [Started::Repeated(Box::new(first.request.clone())), Started::Created]);
         let loaded = store.load(&[again.payment.id, fresh.payment.id]).await.unwrap();
-        assert_eq!(loaded, [None, Some(fresh.payment)]);
+        assert_eq!(loaded, [None, Some(Arc::unwrap_or_clone(fresh.payment))]);
         assert_eq!(store.history(again.payment.id).await.unwrap(), []);
     }
 
@@ -161,8 +161,8 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let batch = [first.clone(), second, other.clone()];
         let results = store.update(&batch).await.unwrap();
         assert_eq!(results, [Updated::Applied, Updated::Conflict, Updated::Applied]);
-        assert_eq!(stored(&store, &payments[0]).await, first.payment);
-        assert_eq!(stored(&store, &payments[1]).await, other.payment);
+        assert_eq!(stored(&store, &payments[0]).await, *first.payment);
+        assert_eq!(stored(&store, &payments[1]).await, *other.payment);
     }
 
     async fn an_update_of_an_unknown_payment_is_a_conflict(database: TestDatabase) {

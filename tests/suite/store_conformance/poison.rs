@@ -1,5 +1,7 @@
 //! What must not be stored is refused, and harms nobody else.
 
+use std::sync::Arc;
+
 use fincore_tests::build;
 use workflow::definition::State;
 use workflow::payment::Payment;
@@ -12,7 +14,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let store = database.store().await;
         let payments = started(&store, (1..=10).map(build::payment)).await;
         let mut batch: Vec<Update> = payments.iter().map(|payment| build::update(payment, |_| {})).collect();
-        batch[4].payment.amount_captured_minor = -1;
+        Arc::make_mut(&mut batch[4].payment).amount_captured_minor = -1;
         let results = store.update(&batch).await.unwrap();
         let mut expected = vec![Updated::Applied; 10];
         expected[4] = Updated::Conflict;
@@ -28,14 +30,14 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
     async fn a_start_that_cannot_be_stored_costs_no_neighbour_its_payment(database: TestDatabase) {
         let store = database.store().await;
         let mut batch: Vec<NewPayment> = (1..=5).map(|number| build::new_payment(build::payment(number))).collect();
-        batch[2].payment.amount_minor = 0;
+        Arc::make_mut(&mut batch[2].payment).amount_minor = 0;
         let failed = store.start(&batch).await;
         assert!(matches!(failed, Err(StoreError::Refused(_))), "{failed:?}");
         // Nothing was acknowledged. Who asks again gets what was stored; nothing is half there.
         assert_eq!(store.load(&[batch[2].payment.id]).await.unwrap(), [None]);
         assert_eq!(store.request(&batch[2].request.scope).await.unwrap(), None);
         for new in batch.iter().filter(|new| new.payment.amount_minor > 0) {
-            assert_eq!(stored(&store, &new.payment).await, new.payment);
+            assert_eq!(stored(&store, &new.payment).await, *new.payment);
             assert_eq!(store.request(&new.request.scope).await.unwrap(), Some(new.request.clone()));
         }
     }
@@ -45,7 +47,7 @@ fincore_tests::on_each_database_and_behind_a_pooler! {
         let before = apply(&store, build::claim(&one(&store, 1).await, build::at(60))).await;
         for (rule, break_it) in NONSENSE {
             let mut update = build::update(&before, |_| {});
-            break_it(&mut update.payment);
+            break_it(Arc::make_mut(&mut update.payment));
             match store.update(&[update]).await {
                 Err(StoreError::Refused(error)) => assert!(error.to_string().contains(rule), "{rule}: {error}"),
                 other => panic!("{rule}: {other:?}"),

@@ -237,7 +237,7 @@ impl Rig {
     ///
     /// # Panics
     /// When there is none.
-    pub async fn payment(&self, id: PaymentId) -> Payment {
+    pub async fn payment(&self, id: PaymentId) -> Arc<Payment> {
         self.engine.load(id).await.expect("the store answers").expect("the payment exists")
     }
 

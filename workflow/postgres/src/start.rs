@@ -69,7 +69,7 @@ async fn one_by_one(store: &PostgresStore, batch: &[NewPayment]) -> Result<Vec<U
 }
 
 async fn insert(store: &PostgresStore, batch: &[&NewPayment]) -> Result<sqlx::Result<Vec<Uuid>>, StoreError> {
-    let payments: Vec<&Payment> = batch.iter().map(|new| &new.payment).collect();
+    let payments: Vec<&Payment> = batch.iter().map(|new| new.payment.as_ref()).collect();
     let (terms, standing) = (Terms::of(&payments)?, Standing::of(&payments)?);
     let facts = Facts::of(&column(batch, |new| &new.row));
     let requests = Requests::of(&column(batch, |new| &new.request));

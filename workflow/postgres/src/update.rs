@@ -97,7 +97,7 @@ struct Change<'a> {
 impl<'a> Change<'a> {
     fn of(batch: &[&'a Update]) -> Result<Self, StoreError> {
         let moves: Vec<&Update> = batch.iter().flat_map(|update| update.moves()).collect();
-        let payments: Vec<&Payment> = column(&moves, |update| &update.payment);
+        let payments: Vec<&Payment> = column(&moves, |update| update.payment.as_ref());
         let opened: Vec<&Opened> = batch.iter().filter_map(|update| update.opens.as_deref()).collect();
         let rows: Vec<&HistoryRow> =
             moves.iter().flat_map(|update| &update.rows).chain(opened.iter().map(|opened| &opened.row)).collect();

@@ -80,7 +80,7 @@ async fn insert_new(connection: &mut SqliteConnection, batch: &[NewPayment]) -> 
     let is_new = |new: &NewPayment| keyed.contains(&new.payment.id.uuid());
     let fresh: Vec<&NewPayment> = batch.iter().filter(|new| is_new(new)).collect();
     if !fresh.is_empty() {
-        insert_payments(connection, fresh.iter().map(|new| &new.payment)).await?;
+        insert_payments(connection, fresh.iter().map(|new| new.payment.as_ref())).await?;
         insert_facts(connection, fresh.iter().map(|new| &new.row)).await?;
         insert_metadata(connection, &fresh).await?;
     }
@@ -110,7 +110,7 @@ async fn insert_requests(connection: &mut SqliteConnection, batch: &[NewPayment]
 }
 
 async fn insert_metadata(connection: &mut SqliteConnection, fresh: &[&NewPayment]) -> sqlx::Result<()> {
-    let Some(entries) = columns::entries(fresh.iter().map(|new| &new.payment))? else { return Ok(()) };
+    let Some(entries) = columns::entries(fresh.iter().map(|new| new.payment.as_ref()))? else { return Ok(()) };
     sqlx::query!(
         "insert into payment_metadata (merchant_id, entry, payment_id)
         select unhex(value ->> 'merchant_id'), unhex(value ->> 'entry'), unhex(value ->> 'payment_id')

@@ -106,7 +106,7 @@ async fn move_with_its_own(connection: &mut SqliteConnection, update: &Update) -
         return Ok(Updated::Conflict);
     }
     if let Some(opened) = &update.opens {
-        insert_payments(connection, [&opened.payment]).await?;
+        insert_payments(connection, [opened.payment.as_ref()]).await?;
         insert_facts(connection, [&opened.row]).await?;
     }
     match &update.origin {

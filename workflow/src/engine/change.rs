@@ -1,5 +1,7 @@
 //! A change as the engine writes it, and what is said of it once it is written.
 
+use std::sync::Arc;
+
 use crate::decide::{ReviewReason, Step};
 use crate::definition::{EventKind, State, has_ended};
 use crate::ids::PaymentId;
@@ -12,7 +14,7 @@ use crate::trace::TraceContext;
 
 /// A payment and the steps it takes from there.
 pub(super) struct Change {
-    pub(super) before: Payment,
+    pub(super) before: Arc<Payment>,
     pub(super) steps: Vec<Step>,
     pub(super) notifications: Vec<Notification>,
 }
@@ -24,9 +26,9 @@ impl Change {
     }
 
     /// The payment, if this change ends it.
-    pub(super) fn ended(&self) -> Option<Payment> {
+    pub(super) fn ended(&self) -> Option<Arc<Payment>> {
         let payment = &self.steps.last()?.payment;
-        (has_ended(payment.state) && !has_ended(self.before.state)).then(|| payment.clone())
+        (has_ended(payment.state) && !has_ended(self.before.state)).then(|| Arc::clone(payment))
     }
 
     pub(super) fn followed(&self) -> Option<Followed> {

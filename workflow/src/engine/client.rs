@@ -1,6 +1,8 @@
 //! What clients ask of the engine: start a payment, capture it, cancel it. Each request is stored in the same
 //! transaction as what it did, so its repetition is answered and not done again.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tracing::field;
 
@@ -105,15 +107,16 @@ impl Engine {
         let record = answered(&request, &payment, render, now);
         let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: payment.id, replayed: Replayed::No };
         let span = tracing::info_span!("start", payment = %payment.id, trace_id = field::Empty);
-        let fresh = NewPayment { payment: payment.clone(), row: step.row, request: record };
-        match trace::step(span, payment.id, Box::pin(self.store_new(fresh))).await? {
+        let id = payment.id;
+        let fresh = NewPayment { payment, row: step.row, request: record };
+        match trace::step(span, id, Box::pin(self.store_new(fresh))).await? {
             Started::Created => Ok(reply),
             Started::Repeated(earlier) => self.repeated(*earlier, &request, render).await,
         }
     }
 
     async fn store_new(&self, fresh: NewPayment) -> Result<Started, EngineError> {
-        let payment = fresh.payment.clone();
+        let payment = Arc::clone(&fresh.payment);
         // A new payment waits for no row but that of its key.
         let started = self.starts.commit(fresh).await.map_err(|error| match &*error {
             StoreError::Held(_) => EngineError::KeyInUse,
@@ -160,7 +163,7 @@ impl Engine {
             };
             let amount = Amount::try_from(amount_minor).map_err(|_| illegal("nothing is left to give back"))?;
             let opened = decide::start(refund_of(&before, amount, &refund, id, now), &actor);
-            let payment = opened.payment.clone();
+            let payment = Arc::clone(&opened.payment);
             let record = answered(&request, &payment, render, now);
             let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: payment.id, replayed: Replayed::No };
             let change = self.change(before, vec![step]);
@@ -181,7 +184,7 @@ impl Engine {
     }
 
     /// The client's own payment.
-    async fn owned(&self, id: PaymentId, request: &Request) -> Result<Payment, EngineError> {
+    async fn owned(&self, id: PaymentId, request: &Request) -> Result<Arc<Payment>, EngineError> {
         let payment = self.load(id).await?;
         payment.filter(|payment| payment.merchant_id == request.scope.merchant_id).ok_or(EngineError::NotFound)
     }
@@ -234,7 +237,7 @@ impl Engine {
                 Decision::Illegal(why) => return Err(EngineError::Illegal { state: payment.state, why }),
                 Decision::Record(step) => step,
             };
-            let after = step.payment.clone();
+            let after = Arc::clone(&step.payment);
             let record = answered(&request, &after, render, now);
             let reply = Reply { status: ACCEPTED, body: sent(&record), payment_id: id, replayed: Replayed::No };
             if self.write(&payment, vec![*step], Origin::Request(record)).await? == Updated::Applied {

@@ -6,6 +6,8 @@
 
 mod plan;
 
+use std::sync::Arc;
+
 use tracing::field;
 
 use super::client::{Refund, refund_of};
@@ -41,9 +43,9 @@ pub enum Performed<T = Done> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Done {
     /// The payment.
-    pub payment: Payment,
+    pub payment: Arc<Payment>,
     /// The refund that the act began, if it began one.
-    pub refund: Option<Payment>,
+    pub refund: Option<Arc<Payment>>,
 }
 
 /// What would become of an act.
@@ -74,7 +76,7 @@ impl Refusal {
 
 /// An act that is decided and not yet written.
 struct Prepared {
-    before: Payment,
+    before: Arc<Payment>,
     step: Step,
     opens: Option<Step>,
     redriving: Redriving,
@@ -106,7 +108,7 @@ impl Engine {
                     return Ok(Performed::Refused(refusal));
                 }
             };
-            let (payment, refund) = (step.payment.clone(), opens.as_ref().map(|step| step.payment.clone()));
+            let (payment, refund) = (Arc::clone(&step.payment), opens.as_ref().map(|step| Arc::clone(&step.payment)));
             let origin = Origin::Act(self.entry(act.audited(), id, by, AuditOutcome::Done));
             let updated = match opens {
                 None => self.write(&before, vec![step], origin).await?,
@@ -228,7 +230,7 @@ impl Engine {
         if !matches!(act, Act::Propose(_)) {
             return Ok(None);
         }
-        let before = proposed.step.payment.clone();
+        let before = Arc::clone(&proposed.step.payment);
         let second = By { operator: format!("somebody else than {}", by.operator), ..by.clone() };
         let approve = Act::Approve { proposal: before.seq };
         let (now, refund) = (self.now(), PaymentId::new_refund(self.now(), self.random_pair()));

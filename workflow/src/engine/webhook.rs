@@ -2,6 +2,8 @@
 //!
 //! Not here: verifying signatures; whoever calls has done so.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use tracing::field;
 
@@ -147,14 +149,15 @@ impl Engine {
     }
 
     /// The payment of this id, if it was ever sent to this PSP: a reference counts only there.
-    async fn addressee(&self, psp: &str, id: PaymentId) -> Result<Option<Payment>, EngineError> {
-        let went_to = |payment: &Payment| payment.psp == psp || payment.route.former.iter().any(|former| former == psp);
+    async fn addressee(&self, psp: &str, id: PaymentId) -> Result<Option<Arc<Payment>>, EngineError> {
+        let went_to =
+            |payment: &Arc<Payment>| payment.psp == psp || payment.route.former.iter().any(|former| former == psp);
         Ok(self.load(id).await?.filter(went_to))
     }
 
     async fn tell_payment(
         &self,
-        mut payment: Payment,
+        mut payment: Arc<Payment>,
         news: News,
         kept: WebhookEvent,
     ) -> Result<WebhookOutcome, EngineError> {
@@ -180,7 +183,7 @@ impl Engine {
                 Verdict::Applied => WebhookOutcome::Applied,
                 Verdict::Stale => WebhookOutcome::Stale,
             };
-            let after = step.payment.clone();
+            let after = Arc::clone(&step.payment);
             let origin = Origin::Webhook(WebhookEvent { outcome, ..kept.clone() });
             if self.write(&payment, vec![*step], origin).await? == Updated::Applied {
                 self.tell_if_due(&after);
@@ -202,7 +205,7 @@ impl Engine {
         Ok(outcome)
     }
 
-    async fn fresh(&self, id: PaymentId) -> Result<Payment, EngineError> {
+    async fn fresh(&self, id: PaymentId) -> Result<Arc<Payment>, EngineError> {
         self.load(id).await?.ok_or(EngineError::NotFound)
     }
 }

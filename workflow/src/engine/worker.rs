@@ -4,6 +4,7 @@
 //! the next activity claims it in the same transaction.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 
@@ -22,7 +23,7 @@ use crate::port::timeouts::LARGEST_SKEW;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lease {
     /// The payment as the claim left it.
-    pub payment: Payment,
+    pub payment: Arc<Payment>,
     /// What to run.
     pub activity: Activity,
     /// What the idempotency keys of its calls begin with: the same on every attempt.
@@ -60,7 +61,7 @@ pub enum Reported {
     /// There is more to do at once, under this lease.
     GoOn(Box<Lease>),
     /// The attempt is over, and so this payment is for now.
-    Done(Box<Payment>),
+    Done(Arc<Payment>),
     /// Another had taken the payment over; the report is kept as old news.
     Late,
 }
@@ -83,7 +84,7 @@ impl Engine {
     pub async fn wake(&self, wake: Wake, worker: &str) -> Result<Claimed, EngineError> {
         let keeper = wake.timekeeper();
         let mut timed_out = wake.task.filter(|task| task.timed_out).map(|task| task.state);
-        let mut known = wake.snapshot.map(|payment| *payment);
+        let mut known = wake.snapshot;
         let paused = self.paused().await?;
         for _ in 0..MAX_CONFLICTS {
             let payment = match known.take() {
@@ -102,7 +103,7 @@ impl Engine {
                 return Ok(payment.lease_until.map_or(Claimed::Idle, Claimed::Held));
             };
             let lease = lease_of(&steps, worker);
-            let last = steps.last().map(|step| step.payment.clone());
+            let last = steps.last().map(|step| Arc::clone(&step.payment));
             if self.write(&payment, steps, Origin::Plain).await? == Updated::Conflict {
                 continue;
             }
@@ -243,7 +244,7 @@ impl Engine {
                 self.go_on(&mut steps, &lease.worker, paused)?;
             }
             let next = lease_of(&steps, &lease.worker);
-            let Some(after) = steps.last().map(|step| step.payment.clone()) else { break };
+            let Some(after) = steps.last().map(|step| Arc::clone(&step.payment)) else { break };
             if self.write(&payment, steps, Origin::Plain).await? == Updated::Applied {
                 if let Some(next) = next {
                     return Ok(Reported::GoOn(Box::new(next)));
@@ -253,7 +254,7 @@ impl Engine {
                     return Ok(Reported::GoOn(Box::new(kept)));
                 }
                 self.tell_if_due(&after);
-                return Ok(Reported::Done(Box::new(after)));
+                return Ok(Reported::Done(after));
             }
             let fresh = self.load(payment.id).await?.ok_or(EngineError::NotFound)?;
             if fresh.fence != payment.fence {
@@ -267,7 +268,7 @@ impl Engine {
     /// Keeps the report of a worker that had lost the payment. Who has it now asks the PSP again, under the same key.
     async fn report_late(
         &self,
-        mut payment: Payment,
+        mut payment: Arc<Payment>,
         psp: &str,
         mut occurrence: Occurrence,
     ) -> Result<Reported, EngineError> {
@@ -288,7 +289,7 @@ impl Engine {
                     record_stale(&payment, occurrence, "another had taken the payment over", now)
                 }
             };
-            let after = step.payment.clone();
+            let after = Arc::clone(&step.payment);
             if self.write(&payment, vec![step], Origin::Plain).await? == Updated::Applied {
                 self.tell_if_due(&after);
                 return Ok(Reported::Late);
@@ -339,7 +340,7 @@ fn lease_of(steps: &[Step], worker: &str) -> Option<Lease> {
     }
     let activity = step.payment.activity()?;
     let key = key(&step.payment);
-    Some(Lease { payment: step.payment.clone(), activity, key, worker: worker.to_owned() })
+    Some(Lease { payment: Arc::clone(&step.payment), activity, key, worker: worker.to_owned() })
 }
 
 /// What the idempotency keys of this payment's calls begin with; the call's operation follows. It comes from the row

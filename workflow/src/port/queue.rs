@@ -1,6 +1,7 @@
 //! The queue says when to look; the row is the truth. Losing, doubling or delaying what is told here changes nothing
 //! but time: the sweeper finds what was forgotten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +21,7 @@ pub struct Wake {
     pub seq: i64,
     /// What the teller had just committed: saves the listener a read, and is never trusted beyond that, because
     /// every update compares `seq`. Queues between processes leave it out.
-    pub snapshot: Option<Box<Payment>>,
+    pub snapshot: Option<Arc<Payment>>,
     /// The trace of the request or the work that said so, if any.
     pub trace: Option<TraceContext>,
     /// What a clock outside asks with it, if one does.

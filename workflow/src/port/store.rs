@@ -8,6 +8,8 @@ mod letters;
 mod lists;
 mod updates;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -51,7 +53,7 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub struct NewPayment {
     /// The payment, at `seq` 1.
-    pub payment: Payment,
+    pub payment: Arc<Payment>,
     /// Its first row.
     pub row: HistoryRow,
     /// The request it answers.

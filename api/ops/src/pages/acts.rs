@@ -4,6 +4,8 @@
 //! What books or moves money is a proposal that a second person approves. Not here: whether an act is allowed.
 
 use askama::Template;
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -216,7 +218,7 @@ struct Page {
     pending: Option<(String, String, String)>,
 }
 
-async fn payment_of(app: &App, id: &str) -> Result<Payment, Trouble> {
+async fn payment_of(app: &App, id: &str) -> Result<Arc<Payment>, Trouble> {
     let id: PaymentId = id.parse().map_err(|_| Trouble::NotFound("payment"))?;
     app.state.engine.load(id).await?.ok_or(Trouble::NotFound("payment"))
 }

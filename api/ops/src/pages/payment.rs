@@ -6,6 +6,8 @@
 mod story;
 
 use askama::Template;
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -154,7 +156,7 @@ pub(crate) async fn raw(
     Ok(response)
 }
 
-async fn read(app: &App, id: &str) -> Result<(Payment, StoredHistory), Trouble> {
+async fn read(app: &App, id: &str) -> Result<(Arc<Payment>, StoredHistory), Trouble> {
     let id: PaymentId = id.parse().map_err(|_| Trouble::NotFound("payment"))?;
     let payment = app.state.engine.load(id).await?.ok_or(Trouble::NotFound("payment"))?;
     let history = archives::history_of(app.state.engine.store().as_ref(), id).await?;

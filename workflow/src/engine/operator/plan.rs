@@ -2,6 +2,8 @@
 //!
 //! Not here: deciding it; a plan is made of a step that was decided like any other.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -40,13 +42,13 @@ pub struct Plan {
     pub approval: Option<Box<Plan>>,
     /// The payment as it stands.
     #[serde(skip)]
-    pub before: Payment,
+    pub before: Arc<Payment>,
     /// The payment as the act would leave it.
     #[serde(skip)]
-    pub after: Payment,
+    pub after: Arc<Payment>,
     /// The refund that would begin.
     #[serde(skip)]
-    pub refund: Option<Payment>,
+    pub refund: Option<Arc<Payment>>,
     /// What a redrive would mean now.
     #[serde(skip)]
     pub redriving: Redriving,
@@ -66,9 +68,9 @@ pub struct MoneyEffect {
 impl Plan {
     pub(super) fn of(
         act: ActKind,
-        before: Payment,
+        before: Arc<Payment>,
         step: Step,
-        refund: Option<Payment>,
+        refund: Option<Arc<Payment>>,
         redriving: Redriving,
         next: NextStep,
     ) -> Self {
@@ -84,7 +86,7 @@ impl Plan {
             from: before.state,
             to: after.state,
             next,
-            effect: effect(act, &before, &after, refund.as_ref(), &money),
+            effect: effect(act, &before, &after, refund.as_deref(), &money),
             money,
             settle_first,
             expires_at: after.proposal.as_ref().filter(|_| act.takes_two()).map(|proposal| proposal.expires_at),

@@ -1,5 +1,7 @@
 //! Moves of payments as a store writes them: each with what caused it, what explains it and what belongs to it.
 
+use std::sync::Arc;
+
 use super::{RequestRecord, WebhookEvent};
 use crate::decide::DeadLetter;
 use crate::history::HistoryRow;
@@ -24,7 +26,7 @@ pub enum Origin {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Opened {
     /// The refund, at `seq` 1.
-    pub payment: Payment,
+    pub payment: Arc<Payment>,
     /// Its first row.
     pub row: HistoryRow,
 }
@@ -37,7 +39,7 @@ pub struct Update {
     /// The `fence` the payment must still have.
     pub expected_fence: i64,
     /// The payment afterwards.
-    pub payment: Payment,
+    pub payment: Arc<Payment>,
     /// One row or two, numbered on from `expected_seq`.
     pub rows: Vec<HistoryRow>,
     /// What caused it.
