@@ -9,9 +9,10 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt};
 use workflow::instruments;
 use workflow_otel::Traces;
 
@@ -52,8 +53,8 @@ impl Telemetry {
 /// # Errors
 /// The filter cannot be read, or traces cannot be sent as configured.
 pub fn start(settings: &Settings, command: &str) -> anyhow::Result<Telemetry> {
-    let filter =
-        EnvFilter::try_new(&settings.log).with_context(|| format!("cannot read the log filter {:?}", settings.log))?;
+    let filter: Targets =
+        settings.log.parse().with_context(|| format!("cannot read the log filter {:?}", settings.log))?;
     let log = fmt::layer().with_writer(std::io::stderr);
     let log = match settings.log_format {
         LogFormat::Text => log.compact().boxed(),

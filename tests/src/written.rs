@@ -10,8 +10,11 @@ use std::process::ChildStderr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Names the folder.
 pub const FOLDER: &str = "FINCORE_TEST_WRITTEN";
@@ -84,12 +87,9 @@ pub fn begin() {
     let Some(log) = file(Kind::Log) else { return };
     BEGUN.call_once(|| {
         // A test that has a subscriber of its own keeps it.
-        let _ = tracing_subscriber::fmt()
-            .json()
-            .with_span_events(FmtSpan::CLOSE)
-            .with_env_filter(EnvFilter::new(FILTER))
-            .with_writer(Mutex::new(log))
-            .try_init();
+        let filter: Targets = FILTER.parse().expect("a filter");
+        let log = fmt::layer().json().with_span_events(FmtSpan::CLOSE).with_writer(Mutex::new(log));
+        let _ = tracing_subscriber::registry().with(log.with_filter(filter)).try_init();
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_ok() {

@@ -16,9 +16,10 @@ use activities::psps::Psps;
 use anyhow::Context;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt};
 use workflow::port::alert::Alerter;
 use workflow::port::clock::{Clock, SystemClock};
 use workflow::shared::Shared;
@@ -56,7 +57,7 @@ pub async fn main_with(change: impl FnOnce(Parts) -> Parts) -> ExitCode {
 
 async fn run(change: impl FnOnce(Parts) -> Parts) -> anyhow::Result<()> {
     let settings = Settings::read(&|name| std::env::var(name).ok())?;
-    let filter = EnvFilter::try_new(&settings.log).context("FINCORE_LOG is not a filter")?;
+    let filter: Targets = settings.log.parse().context("FINCORE_LOG is not a filter")?;
     let opened = settings.otel.as_ref().map(workflow_otel::open).transpose()?;
     let (traces, spans) = opened.unzip();
     let log = fmt::layer().json().with_writer(std::io::stderr).with_filter(filter);
