@@ -237,8 +237,8 @@ impl Rig {
     ///
     /// # Panics
     /// When there is none.
-    pub async fn payment(&self, id: PaymentId) -> Arc<Payment> {
-        self.engine.load(id).await.expect("the store answers").expect("the payment exists")
+    pub async fn payment(&self, id: PaymentId) -> Payment {
+        Arc::unwrap_or_clone(self.engine.load(id).await.expect("the store answers").expect("the payment exists"))
     }
 
     /// Where the payment stands.

@@ -184,7 +184,7 @@ async fn what_the_customer_brings_back_completes_the_authorization() {
     let id = rig.charge(1_200, "eur").await;
     rig.work().await;
     let asked = rig.payment(id).await;
-    assert_eq!((asked.state, &asked.psp_reference), (State::RequiresAction, &None));
+    assert_eq!((asked.state, asked.psp_reference), (State::RequiresAction, None));
     rig.complete_action(id, "eyJ0cmFuc1N0YXR1cyI6IlkifQ==").await;
     rig.work().await;
     let payment = rig.payment(id).await;
