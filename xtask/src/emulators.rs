@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::listening::Listening;
+use crate::tools::pinned;
 
 /// What a test is told: where each of them answers, without a trailing slash.
 pub(crate) const URL_VARIABLES: [&str; 2] = ["FINCORE_TEST_MINISTACK_URL", "FINCORE_TEST_MOTO_URL"];
@@ -60,8 +61,10 @@ fn ministack(programs: &Path, folder: &Path, port: u16) -> Command {
     command
 }
 
+/// By a script of ours, which says why.
 fn moto(programs: &Path, folder: &Path, port: u16) -> Command {
-    let mut command = program(&programs.join("moto_server"), folder);
+    let mut command = program(&programs.join("python3"), folder);
+    command.arg(pinned("moto_hearing_early_answers.py"));
     let (host, port) = (Ipv4Addr::LOCALHOST.to_string(), port.to_string());
     command.args(["--host", &host, "--port", &port]).env("MOTO_PORT", &port);
     command

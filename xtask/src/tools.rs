@@ -220,6 +220,6 @@ impl Stamp {
 }
 
 /// A file of `tests/third_party`.
-fn pinned(name: &str) -> PathBuf {
+pub(crate) fn pinned(name: &str) -> PathBuf {
     crate::root().join("tests/third_party").join(name)
 }
