@@ -172,6 +172,26 @@ crate::on_each_store! {
         assert_eq!((heard[0].0.as_str(), &heard[0].1["error"]), ("SendTaskFailure", &json!("NotWorkedOn")));
     }
 
+    async fn a_backoff_is_answered_also_when_it_is_over_by_then(world: World) {
+        let service = Service::of(&world, Keeping::All).await;
+        service.takes_everything().await;
+        let id = world.charge("pm_sandbox_throttled_twice", "automatic").await;
+        world.work().await;
+        let backing_off = world.payment(id).await;
+        let left = backing_off.next_wake_at.unwrap().duration_since(world.clock.now());
+        for (skip, is_over) in [(Duration::ZERO, false), (left.unsigned_abs(), true)] {
+            world.clock.skip(skip);
+            service.asks(id, backing_off.seq, backing_off.state, "token");
+            let heard = service.heard().await;
+            assert_eq!(heard.len(), 1, "{heard:?}");
+            assert_eq!(heard[0].0, "SendTaskSuccess");
+            let report: Value = serde_json::from_str(heard[0].1["output"].as_str().unwrap()).unwrap();
+            assert_eq!(report["state"], "authorizing");
+            assert_eq!(report["wait_s"] == 0, is_over, "{report}");
+        }
+        assert_eq!(world.store.executions(&[id]).await.unwrap(), [], "nothing is left to say");
+    }
+
     async fn on_the_way_back_nothing_is_started_and_the_queue_keeps_its_messages(world: World) {
         let service = Service::of(&world, Keeping::WhatItHas).await;
         service.takes_everything().await;

@@ -50,7 +50,7 @@ pub struct Standing {
     pub state: State,
     /// Since when: two stays in one state differ in it.
     pub since: Timestamp,
-    /// When it backs off: until then.
+    /// When it backs off, or has done so and is due: until then.
     pub backs_off_until: Option<Timestamp>,
     /// Whether a worker has it in hand.
     pub is_leased: bool,

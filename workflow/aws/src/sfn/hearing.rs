@@ -95,7 +95,7 @@ impl Shared {
         let (mut words, mut starts) = (Vec::new(), Vec::new());
         for (id, Followed { standing, trace, .. }) in latest {
             match known.get(&id) {
-                Some(execution) => words.extend(self.word(execution, standing).map(|word| (execution.clone(), word))),
+                Some(execution) => words.extend(word(execution, standing).map(|word| (execution.clone(), word))),
                 None if definition::waits(standing.state) => starts.push(Start { standing, trace, again: false }),
                 None => {}
             }
@@ -114,7 +114,7 @@ impl Shared {
             let Some(standing) = standings.get(&payment_id).copied() else { continue };
             let Task { token, state, timed_out } = task;
             let execution = Execution { payment_id, token: Some(token), state, since: standing.since, seq };
-            match self.word(&execution, standing) {
+            match word(&execution, standing) {
                 _ if timed_out => words.push((execution, Word::Stands(standing))),
                 Some(word @ Word::Stands(_)) => words.push((execution, word)),
                 Some(Word::Lives) | None => stay.push(execution),
@@ -193,19 +193,10 @@ impl Shared {
 
     fn words(&self, executions: Vec<Execution>, standings: &HashMap<PaymentId, Standing>) -> Vec<(Execution, Word)> {
         let word = |execution: Execution| {
-            let word = self.word(&execution, *standings.get(&execution.payment_id)?)?;
+            let word = word(&execution, *standings.get(&execution.payment_id)?)?;
             Some((execution, word))
         };
         executions.into_iter().filter_map(word).collect()
-    }
-
-    /// What a task is told while its payment stands there.
-    fn word(&self, execution: &Execution, standing: Standing) -> Option<Word> {
-        let stays = execution.state == standing.state && execution.since == standing.since;
-        if !stays || standing.backs_off_for(self.clock.now()).is_some() {
-            return Some(Word::Stands(standing));
-        }
-        standing.is_leased.then_some(Word::Lives)
     }
 
     async fn known(&self, ids: &[PaymentId]) -> Result<HashMap<PaymentId, Execution>, StoreError> {
@@ -252,6 +243,16 @@ impl Shared {
 /// Whether a payment needs an execution from now on: it is new, or comes back after its end.
 fn begins(followed: &Followed) -> bool {
     followed.from.is_none_or(definition::has_ended) && !definition::has_ended(followed.standing.state)
+}
+
+/// What a task is told while its payment stands there. A backoff that is over by now counts as one: only an answer makes
+/// Step Functions bring the next message.
+fn word(execution: &Execution, standing: Standing) -> Option<Word> {
+    let stays = execution.state == standing.state && execution.since == standing.since;
+    if !stays || standing.backs_off_until.is_some() {
+        return Some(Word::Stands(standing));
+    }
+    standing.is_leased.then_some(Word::Lives)
 }
 
 fn lost(error: &StoreError, words: usize) {
